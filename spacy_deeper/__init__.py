@@ -1,0 +1,26 @@
+from spacy.tokens import Doc
+
+from .relations import (
+    Relation,
+    as_doc,
+    from_docs,
+    get_relations,
+    has_relations,
+    install_extension,
+    set_relations,
+)
+
+__all__ = [
+    "Relation",
+    "as_doc",
+    "from_docs",
+    "get_relations",
+    "has_relations",
+    "install_extension",
+    "set_relations",
+]
+
+# spaCy imports this package whenever it makes an `nlp`, so another package that has the name keeps
+# it. Our components, which need it, call `install_extension` themselves and complain.
+if not Doc.has_extension("relations"):
+    install_extension()

@@ -1,0 +1,75 @@
+"""The BIO tag scheme: `O`, then `B-X` and `I-X` for every entity label X, in label order.
+
+Tags are integers throughout: 0 is O, 1 + 2k begins and 2 + 2k continues an entity of label k.
+New labels are appended, so a tag never changes its number.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy
+from numpy.typing import NDArray
+
+OUTSIDE = 0
+UNKNOWN = -1  # a token whose tag the annotation does not tell
+
+
+def n_tags(n_labels: int) -> int:
+    """Return the number of tags for `n_labels` entity labels: 2·|E| + 1."""
+    return 2 * n_labels + 1
+
+
+def begin(label: int) -> int:
+    """Return the tag that begins an entity of label number `label`."""
+    return 1 + 2 * label
+
+
+def inside(label: int) -> int:
+    """Return the tag that continues an entity of label number `label`."""
+    return 2 + 2 * label
+
+
+def last(label: int, length: int) -> int:
+    """Return the tag of the last token of an entity of `length` tokens."""
+    return begin(label) if length == 1 else inside(label)
+
+
+def tag_names(labels: Sequence[str]) -> list[str]:
+    """Return the tags in readable form: `["O", "B-Loc", "I-Loc", ...]`."""
+    return ["O", *(f"{prefix}-{label}" for label in labels for prefix in "BI")]
+
+
+def legal_starts(tags: int) -> NDArray[numpy.bool_]:
+    """Return which of the `tags` tags may begin a text, shape (K,): all but I-X."""
+    index = numpy.arange(tags)
+    return (index == OUTSIDE) | (index % 2 == 1)
+
+
+def legal_transitions(tags: int) -> NDArray[numpy.bool_]:
+    """Return which tag may follow which, shape (K, K), [previous, next].
+
+    I-X follows B-X and I-X only; everything else may follow anything.
+    """
+    legal = numpy.tile(legal_starts(tags), (tags, 1))
+    for inside_tag in range(2, tags, 2):
+        legal[[inside_tag - 1, inside_tag], inside_tag] = True
+    return legal
+
+
+def spans_to_tags(spans: Iterable[tuple[int, int, int]], length: int) -> NDArray[numpy.int64]:
+    """Return the tags, shape (length,), of (start, end, label number) spans."""
+    tags = numpy.full(length, OUTSIDE, dtype="int64")
+    for start, end, label in spans:
+        tags[start] = begin(label)
+        tags[start + 1 : end] = inside(label)
+    return tags
+
+
+def tags_to_spans(tags: NDArray[numpy.int64]) -> list[tuple[int, int, int]]:
+    """Return the (start, end, label number) spans of a well-formed tag sequence."""
+    tags = numpy.asarray(tags)
+    starts = numpy.flatnonzero(tags % 2 == 1)
+    # An entity ends before the next token that does not continue one.
+    breaks = numpy.append(numpy.flatnonzero((tags % 2 == 1) | (tags == OUTSIDE)), len(tags))
+    ends = breaks[numpy.searchsorted(breaks, starts, side="right")]
+    labels = tags[starts] // 2
+    return list(zip(starts.tolist(), ends.tolist(), labels.tolist(), strict=True))

@@ -1,0 +1,84 @@
+"""What the commands share."""
+
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+from wasabi import MESSAGES, msg
+from wasabi.util import locale_escape
+
+from ..errors import Errors
+
+if TYPE_CHECKING:
+    from spacy.language import Language
+    from spacy.tokens import Doc
+    from spacy.training import Example
+
+CODED = re.compile(r"\[D\d{3}\] ")
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Show a coded error, which is for the user, as one line; another is a bug and goes on."""
+    try:
+        yield
+    except ValueError as err:
+        if not CODED.match(str(err)):
+            raise
+        typer.secho(_with_icon(MESSAGES.FAIL, one_line(err)), fg="red", err=True)
+        raise typer.Exit(1) from None
+
+
+def say_good(text: str) -> None:
+    """Say that something was done, on a line that is not wrapped: there are paths in it."""
+    typer.secho(_with_icon(MESSAGES.GOOD, text), fg="green")
+
+
+def one_line(err: object) -> str:
+    """Join the lines of an error's text."""
+    return " ".join(str(err).split())
+
+
+def load_pipeline(name: str) -> "Language":
+    """Load a pipeline by its name or path."""
+    from spacy.util import load_model
+
+    try:
+        return load_model(name)
+    # What a broken folder raises depends on what is broken in it.
+    except Exception as err:
+        problem = one_line(err) or type(err).__name__
+        raise ValueError(Errors.D160.format(name=name, problem=problem)) from err
+
+
+def read_examples(nlp: "Language", path: Path) -> "list[Example]":
+    """Read annotated data, a .spacy file or a folder of them."""
+    from spacy.training import Corpus
+
+    if not path.exists():
+        raise ValueError(Errors.D161.format(path=path, problem="there is no such file or folder."))
+    try:
+        with warnings.catch_warnings():
+            # That there is no .spacy file in a folder is an error to us, and said below.
+            warnings.filterwarnings("ignore", message=r"\[W090\]")
+            examples = list(Corpus(path)(nlp))
+    # A file that is no DocBin fails in zlib or msgpack, each with exceptions of its own.
+    except Exception as err:
+        problem = f"it is no .spacy data ({one_line(err) or type(err).__name__})."
+        raise ValueError(Errors.D161.format(path=path, problem=problem)) from err
+    if not examples:
+        raise ValueError(Errors.D161.format(path=path, problem="it has no documents."))
+    return examples
+
+
+def read_docs(nlp: "Language", path: Path) -> "list[Doc]":
+    """Read annotated data, a .spacy file or a folder of them, as its gold docs."""
+    return [example.reference for example in read_examples(nlp, path)]
+
+
+def _with_icon(icon: str, text: str) -> str:
+    return str(locale_escape(f"{msg.icons[icon]} {text}"))

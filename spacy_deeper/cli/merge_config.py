@@ -1,0 +1,88 @@
+"""`relations merge-config`: an experiment's config out of a shared one and its changes."""
+
+from configparser import Error as ConfigParserError
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from thinc.api import Config
+
+from ..errors import Errors
+from ._util import one_line, one_line_errors, say_good
+
+
+def merge_config_cli(
+    base: Annotated[Path, typer.Argument(help="Config to start from")],
+    overlays: Annotated[
+        list[Path], typer.Argument(help="Configs with the changes, from left to right")
+    ],
+    output: Annotated[Path, typer.Argument(help="Config file to write")],
+) -> None:
+    """Stack small configs over a shared one.
+
+    A setting of an overlay replaces that of the base, and so does a block that names another
+    registered function. `block = null` switches a block off. Variables such as ${vars.width} stay
+    as they are, so an overlay may set them.
+    """
+    from ..training.convert import write_atomically
+
+    with one_line_errors():
+        if output.resolve() in (path.resolve() for path in (base, *overlays)):
+            raise ValueError(Errors.D154.format(path=output))
+        config = merge_configs(base, *overlays)
+        write_atomically(output, config.to_bytes(interpolate=False) + b"\n")
+    say_good(f"Merged {len(overlays) + 1} configs into {output}")
+
+
+def merge_configs(base: Path, *overlays: Path) -> Config:
+    """Merge config files from left to right, and check that the result can be trained.
+
+    base (Path): The config to start from.
+    *overlays (Path): The configs with the changes.
+    RETURNS (Config): The merged config, not interpolated, in the order of the base.
+    """
+    merged = _read(base)
+    for path in overlays:
+        merged = Config(_in_order_of(merged, merged.merge(_read(path))), is_interpolated=False)
+    paths = " + ".join(str(path) for path in (base, *overlays))
+    _check_trainable(merged, paths)
+    return merged
+
+
+def _read(path: Path) -> Config:
+    try:
+        return Config().from_disk(path, interpolate=False)
+    except OSError as err:
+        raise ValueError(Errors.D150.format(path=path, problem=err.strerror)) from None
+    except (ValueError, ConfigParserError) as err:
+        raise ValueError(Errors.D151.format(path=path, problem=one_line(err))) from None
+
+
+def _in_order_of(base: dict[str, Any], merged: dict[str, Any]) -> dict[str, Any]:
+    # Config.merge puts what the overlay sets first, even before the name of the function.
+    keys = [*(key for key in base if key in merged), *(key for key in merged if key not in base)]
+    ordered = {}
+    for key in keys:
+        old, new = base.get(key), merged[key]
+        if isinstance(old, dict) and isinstance(new, dict):
+            new = _in_order_of(old, new)
+        ordered[key] = new
+    return ordered
+
+
+def _check_trainable(config: Config, paths: str) -> None:
+    try:
+        config = config.interpolate()
+    except (ValueError, ConfigParserError) as err:
+        raise ValueError(Errors.D152.format(paths=paths, problem=one_line(err))) from None
+    for section in ("nlp", "components", "training"):
+        if not isinstance(config.get(section), dict):
+            raise ValueError(Errors.D153.format(paths=paths, problem=f"no section [{section}]"))
+    for key, kind in (("lang", str), ("pipeline", list)):
+        if not isinstance(config["nlp"].get(key), kind):
+            problem = f"[nlp] has no {kind.__name__} '{key}'"
+            raise ValueError(Errors.D153.format(paths=paths, problem=problem))
+    for name in config["nlp"]["pipeline"]:
+        if not isinstance(config["components"].get(name), dict):
+            problem = f"no section [components.{name}], and the pipeline has '{name}'"
+            raise ValueError(Errors.D153.format(paths=paths, problem=problem))

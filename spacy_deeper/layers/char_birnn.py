@@ -1,0 +1,78 @@
+from collections.abc import Callable
+from typing import Any
+
+import numpy
+from spacy.attrs import ORTH
+from spacy.tokens import Doc
+from spacy.util import registry
+from thinc.api import Model
+from thinc.types import Floats2d
+
+from .birnn import CELLS
+from .torch_layer import call_module, check_choice, check_width, shim_of, split_rows, torch_layer
+
+
+@registry.layers("spacy_deeper.CharBiRNN.v1")
+def CharBiRNN(
+    width: int = 64,
+    embed_size: int = 32,
+    rows: int = 2048,
+    max_chars: int = 64,
+    cell: str = "gru",
+) -> Model[list[Doc], list[Floats2d]]:
+    """Embed each token by its characters: t_char of equation 1 (Crone 2020; Lample et al. 2016).
+
+    Each distinct word of a batch is encoded once. A character is the row of its code point
+    modulo `rows`: no alphabet has to be learned or saved, and with 2048 rows all of Latin, Greek,
+    Cyrillic, Hebrew and Arabic have a row each.
+
+    width (int): Output width, both directions together: twice Table 1's "Character BiRNN Size".
+    embed_size (int): The width of a character's embedding.
+    rows (int): The size of the embedding table.
+    max_chars (int): Only a word's first `max_chars` characters are read.
+    cell (str): "gru" or "lstm".
+    """
+    check_choice("cell", cell, CELLS)
+    check_width("CharBiRNN", width)
+
+    def build(**sizes: int) -> Any:
+        from .pytorch.char_birnn import CharBiRNN
+
+        return CharBiRNN(embed_size=embed_size, cell=cell, **sizes)
+
+    return torch_layer(
+        "char_birnn",
+        build,
+        forward,
+        init=init,
+        dims={"nO": width, "nV": rows},
+        attrs={"max_chars": max_chars},
+    )
+
+
+def init(model: Model, X: Any = None, Y: Any = None) -> None:
+    shim_of(model).build(rows=model.get_dim("nV"), nO=model.get_dim("nO"))
+
+
+def forward(
+    model: Model, docs: list[Doc], is_train: bool
+) -> tuple[list[Floats2d], Callable[[list[Floats2d]], list[Doc]]]:
+    import torch
+
+    xp = model.ops.xp
+    keys = numpy.concatenate([doc.to_array(ORTH) for doc in docs])
+    distinct, index = numpy.unique(keys, return_inverse=True)
+    words = [docs[0].vocab.strings[key][: model.attrs["max_chars"]] for key in distinct]
+    points = numpy.frombuffer("".join(words).encode("utf-32-le"), dtype="uint32")
+    chars = xp.asarray(points.astype("int64") % model.get_dim("nV"))
+    lengths = torch.tensor([len(word) for word in words], dtype=torch.int64)
+    Y, bp_module = call_module(model, is_train, chars, lengths)
+    index = xp.asarray(index)
+
+    def backprop(dYs: list[Floats2d]) -> list[Doc]:
+        dY = xp.zeros_like(Y)
+        model.ops.scatter_add(dY, index, xp.concatenate(dYs))
+        bp_module(dY)
+        return docs
+
+    return split_rows(model, Y[index], [len(doc) for doc in docs]), backprop

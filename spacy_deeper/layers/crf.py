@@ -1,0 +1,93 @@
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from spacy.util import registry
+from thinc.api import Model, torch2xp, xp2torch
+from thinc.types import Floats1d, Floats2d, Ints1d
+
+from .torch_layer import call_module, shim_of, split_rows, torch_layer
+
+
+@registry.layers("spacy_deeper.CRF.v1")
+def CRF(nO: int | None = None) -> Model[tuple[list[Floats2d], list[Ints1d]], Floats1d]:
+    """A linear-chain CRF over BIO tags, on pytorch-crf.
+
+    As a layer it maps emissions (n, K) and gold tags (n,) of each text to the texts' negative
+    log-likelihoods (B,); a tag of -1 is unknown and summed over. `viterbi` decodes.
+
+    nO (Optional[int]): The number of tags K; known once the labels are.
+    """
+
+    def build(**sizes: int) -> Any:
+        from .pytorch.crf import BIOCRF
+
+        return BIOCRF(**sizes)
+
+    return torch_layer("crf", build, forward, init=init, dims={"nO": nO})
+
+
+def init(model: Model, X: Any = None, Y: Any = None) -> None:
+    if model.has_dim("nO"):
+        shim_of(model).build(nO=model.get_dim("nO"))
+
+
+def forward(
+    model: Model, inputs: tuple[list[Floats2d], list[Ints1d]], is_train: bool
+) -> tuple[Floats1d, Callable[[Floats1d], list[Floats2d]]]:
+    import torch
+
+    emissions, tags = inputs
+    xp = model.ops.xp
+    sizes = [len(rows) for rows in emissions]
+    loss, bp_module = call_module(
+        model,
+        is_train,
+        xp.concatenate(emissions),
+        xp.concatenate(tags),
+        torch.tensor(sizes, dtype=torch.int64),
+    )
+
+    def backprop(d_loss: Floats1d) -> list[Floats2d]:
+        return split_rows(model, bp_module(d_loss)[0], sizes)
+
+    return loss, backprop
+
+
+def span_probabilities(
+    model: Model, emissions: Floats2d, spans: Sequence[tuple[int, int, int]]
+) -> list[float]:
+    """Return how probable each (start, end, label number) of a text is, by forward sums.
+
+    model: A `CRF` layer.
+    emissions: (n, K).
+    """
+    shim = shim_of(model)
+    flat = xp2torch(emissions, device=shim.device)
+    return shim.module.span_probabilities(flat, spans).tolist() if spans else []
+
+
+def viterbi(
+    model: Model,
+    emissions: Sequence[Floats2d],
+    allowed: Sequence[Any | None] | None = None,
+) -> list[Ints1d]:
+    """Return the best well-formed BIO tags of each text.
+
+    model: A `CRF` layer.
+    emissions: (n, K) for each text.
+    allowed: For each text None or a boolean array (n, K), the tags that its tokens may have.
+    """
+    import torch
+
+    from .pytorch.crf import FORBIDDEN
+
+    sizes = [len(rows) for rows in emissions]
+    if allowed is not None:
+        emissions = [
+            rows if mask is None else rows + (~model.ops.xp.asarray(mask)) * FORBIDDEN
+            for rows, mask in zip(emissions, allowed, strict=True)
+        ]
+    shim = shim_of(model)
+    flat = xp2torch(model.ops.asarray2f(model.ops.xp.concatenate(emissions)), device=shim.device)
+    tags = shim.module.viterbi(flat, torch.tensor(sizes, dtype=torch.int64))
+    return split_rows(model, torch2xp(tags), sizes)

@@ -1,0 +1,97 @@
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torchcrf import CRF
+
+from ... import bio
+from .packing import pad
+
+# Added to the scores of what is forbidden: exp() of it is 0 in fp32, sums of it stay finite.
+FORBIDDEN = -1e4
+
+
+class BIOCRF(CRF):
+    """A linear-chain CRF over BIO tags: pytorch-crf's parameters and likelihood, and beside them
+    texts that are tagged in part, and decoding that is well-formed by construction.
+
+    Tags are numbered as in `spacy_deeper.bio`.
+    """
+
+    def __init__(self, nO: int) -> None:
+        super().__init__(nO, batch_first=True)
+
+    def forward(self, emissions: Tensor, tags: Tensor, lengths: Tensor) -> Tensor:
+        """Return each text's negative log-likelihood, (B,): log Z - score(tags).
+
+        A text with unknown tags (-1) has the marginal likelihood of what is known:
+        log Z - log Z(restricted to the known tags).
+
+        emissions: (N, K). tags: (N,). lengths: (B,), tokens per text.
+        """
+        losses = emissions.new_zeros(len(lengths))
+        texts = torch.nonzero(lengths > 0)[:, 0].to(emissions.device)
+        if len(texts) == 0:
+            return losses
+        padded, mask = pad(emissions, lengths[lengths > 0])
+        padded_tags = pad(tags, lengths[lengths > 0])[0]
+        if (tags >= 0).all():
+            values = -super().forward(padded, padded_tags, mask, reduction="none")
+        else:
+            one_hot = torch.nn.functional.one_hot(padded_tags.clamp(min=0), self.num_tags).bool()
+            allowed = one_hot | (padded_tags < 0)[..., None]
+            known = padded.masked_fill(~allowed, FORBIDDEN)
+            values = self.log_partition(padded, mask) - self.log_partition(known, mask)
+        return losses.index_put((texts,), values)
+
+    def log_partition(self, emissions: Tensor, mask: Tensor) -> Tensor:
+        """Return log Z, (B,), of emissions (B, T, K) under mask (B, T)."""
+        return self._compute_normalizer(emissions.transpose(0, 1), mask.transpose(0, 1))
+
+    @torch.no_grad()
+    def span_probabilities(
+        self, emissions: Tensor, spans: Sequence[tuple[int, int, int]]
+    ) -> Tensor:
+        """Return the probability of each (start, end, label number), (m,), in one text (N, K).
+
+        exp(log Z(restricted to tag sequences with that entity) - log Z).
+        """
+        n_tokens, n_tags = emissions.shape
+        allowed = torch.ones((len(spans), n_tokens, n_tags), dtype=torch.bool)
+        for row, (start, end, label) in zip(allowed, spans, strict=True):
+            row[start:end] = False
+            row[start, bio.begin(label)] = True
+            row[start + 1 : end, bio.inside(label)] = True
+            row[end : end + 1, bio.inside(label)] = False
+        restricted = emissions.masked_fill(~allowed.to(emissions.device), FORBIDDEN)
+        texts = torch.cat([emissions[None], restricted])
+        log_z = self.log_partition(texts, texts.new_ones(texts.shape[:2], dtype=torch.bool))
+        return (log_z[1:] - log_z[0]).exp().clamp(max=1.0)
+
+    @torch.no_grad()
+    def viterbi(self, emissions: Tensor, lengths: Tensor) -> Tensor:
+        """Return the best well-formed tags, (N,), of emissions (N, K).
+
+        Steps once through time for the whole batch, forwards and backwards.
+        """
+        if len(emissions) == 0:
+            return torch.zeros(0, dtype=torch.int64, device=emissions.device)
+        padded, mask = pad(emissions, lengths)
+        device = emissions.device
+        legal = torch.from_numpy(bio.legal_transitions(self.num_tags)).to(device)
+        starts = torch.from_numpy(bio.legal_starts(self.num_tags)).to(device)
+        transitions = self.transitions.masked_fill(~legal, FORBIDDEN)
+        score = self.start_transitions.masked_fill(~starts, FORBIDDEN) + padded[:, 0]
+        stay = torch.arange(self.num_tags, device=device)
+        history = []
+        for t in range(1, padded.shape[1]):
+            best, previous = (score[:, :, None] + transitions).max(dim=1)
+            alive = mask[:, t, None]
+            score = torch.where(alive, best + padded[:, t], score)
+            history.append(torch.where(alive, previous, stay))
+        tag = (score + self.end_transitions).argmax(dim=1)
+        tags = [tag]
+        for previous in reversed(history):
+            tag = previous.gather(1, tag[:, None])[:, 0]
+            tags.append(tag)
+        return torch.stack(tags[::-1], dim=1)[mask]

@@ -1,0 +1,47 @@
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from .distmult import DistMult
+from .ffnn import ACTIVATIONS
+from .packing import pad
+
+
+class RelationHead(nn.Module):
+    """Equations 4 to 6 of Crone (2020), for all ordered pairs of a text's entities at once.
+
+    (5) f_i = FFNN(r1)(g_i)
+    (6) s_ij = FFNN(r2)(f_i ∘ f_j ∘ cos(f_i, f_j) ∘ DISTMULT(g_i, g_j)), linear
+
+    The weights of r2 are one matrix over the concatenation, as in the paper; the products with
+    its four parts are taken apart, so that the concatenation (pairs by 2h + 1 + R) never exists.
+    """
+
+    def __init__(self, nI: int, nO: int, hidden_size: int, activation: str) -> None:
+        super().__init__()
+        self.distmult = DistMult(nI, nO)
+        self.r1 = nn.Linear(nI, hidden_size)
+        self.activation = ACTIVATIONS[activation]()
+        self.r2 = nn.Linear(2 * hidden_size + 1 + nO, nO)
+
+    def forward(self, entities: Tensor, sizes: Tensor, dropout: float = 0.0) -> Tensor:
+        """Score the pairs of each text.
+
+        entities: (M, p), g of equation 3 for the entities of all texts.
+        sizes: (B,), entities per text.
+        RETURNS: (Σ m², R), before the sigmoid: text by text, head by head, tail by tail;
+            i = j included.
+        """
+        g, mask = pad(nn.functional.dropout(entities, dropout, self.training), sizes)
+        f = self.activation(self.r1(g))
+        unit = normalize(f, dim=-1, eps=1e-6)
+        cosine = unit @ unit.transpose(1, 2)
+        h = f.shape[-1]
+        head, tail, cos, distmult = self.r2.weight.split([h, h, 1, self.r2.out_features], dim=1)
+        scores = (
+            (f @ head.T)[:, :, None]
+            + (f @ tail.T)[:, None, :]
+            + cosine[..., None] * cos[:, 0]
+            + self.distmult.all_pairs(g) @ distmult.T
+            + self.r2.bias
+        )
+        return scores[mask[:, :, None] & mask[:, None, :]]

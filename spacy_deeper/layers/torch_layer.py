@@ -1,0 +1,163 @@
+"""The bridge between Thinc and the torch modules in `layers/pytorch`.
+
+Two things that Thinc's own `PyTorchWrapper` leaves out: a module is built only when its sizes
+are known, and rebuilt from its saved sizes when a model is loaded; and the dropout rate that
+spaCy sets on Thinc layers reaches torch.
+"""
+
+from collections.abc import Callable, Sequence
+from io import BytesIO
+from typing import Any, cast
+
+import numpy
+import srsly
+from thinc.api import (
+    ArgsKwargs,
+    Model,
+    PyTorchShim,
+    Shim,
+    get_torch_default_device,
+    torch2xp,
+    xp2torch,
+)
+from thinc.types import Ints1d
+
+from ..errors import Errors
+
+
+class TorchShim(PyTorchShim):
+    """Holds a torch module that is built, or built anew, when its sizes are known.
+
+    builder: returns the module; its keyword arguments are the sizes, kept in `cfg`.
+    """
+
+    def __init__(self, builder: Callable[..., Any]) -> None:
+        super().__init__(None)
+        self.builder = builder
+
+    @property
+    def module(self) -> Any:
+        """The torch module, or None before `build`."""
+        return self._model
+
+    def build(self, **sizes: Any) -> None:
+        """Make the module, freshly initialized."""
+        self.cfg = sizes
+        self._model = self.builder(**sizes).to(get_torch_default_device())
+
+    def resize(self, **sizes: Any) -> None:
+        """Grow the module, keeping what it learned: old weights fill the leading corner."""
+        old = self._model.state_dict()
+        self.build(**{**self.cfg, **sizes})
+        new = self._model.state_dict()
+        for name, value in old.items():
+            new[name][tuple(slice(0, size) for size in value.shape)] = value
+        self._model.load_state_dict(new)
+        # Optimizers key their moments by this id: those of the old shape must not be found.
+        with Shim.global_id_lock:
+            Shim.global_id += 1
+            self.id = Shim.global_id
+
+    def finish_update(self, optimizer: Any) -> None:
+        if self._model is not None:
+            super().finish_update(optimizer)
+
+    def to_device(self, device_type: str, device_id: int) -> None:
+        if self._model is not None:
+            super().to_device(device_type, device_id)
+
+    def to_bytes(self) -> bytes:
+        import torch
+
+        state = BytesIO()
+        if self._model is not None:
+            torch.save(self._model.state_dict(), state)
+        return srsly.msgpack_dumps({"config": self.cfg, "state": state.getvalue()})
+
+    def from_bytes(self, bytes_data: bytes) -> "TorchShim":
+        import torch
+
+        msg = srsly.msgpack_loads(bytes_data)
+        if msg["state"]:
+            self.build(**msg["config"])
+            device = get_torch_default_device()
+            self._model.load_state_dict(torch.load(BytesIO(msg["state"]), map_location=device))
+        return self
+
+
+def torch_layer(name: str, builder: Callable[..., Any], forward: Callable, **kwargs: Any) -> Model:
+    """Return a Thinc layer with one torch module; `kwargs` go to `Model`."""
+    return Model(name, forward, shims=[TorchShim(builder)], **kwargs)
+
+
+def shim_of(model: Model) -> TorchShim:
+    """Return the shim of a layer made by `torch_layer`."""
+    shim = model.shims[0]
+    assert isinstance(shim, TorchShim)
+    return shim
+
+
+def call_module(
+    model: Model, is_train: bool, *inputs: Any, **options: Any
+) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
+    """Run a layer's torch module on arrays of `model.ops`.
+
+    Float arrays get gradients, integer arrays and CPU tensors (lengths) pass through without.
+    RETURNS: the output array, and a callback from its gradient to those of the inputs, with
+        None for those that have none.
+    """
+    shim = shim_of(model)
+    if shim.module is None:
+        raise ValueError(Errors.D200.format(name=model.name))
+    xp = model.ops.xp
+    tensors = tuple(
+        xp2torch(x, requires_grad=is_train and x.dtype.kind == "f", device=shim.device)
+        if isinstance(x, xp.ndarray)
+        else x
+        for x in inputs
+    )
+    output, torch_backprop = shim(ArgsKwargs(tensors, options), is_train)
+
+    def backprop(d_output: Any) -> tuple[Any, ...]:
+        if not output.requires_grad:  # nothing went through the module: an empty batch
+            return tuple(xp.zeros_like(x) if isinstance(x, xp.ndarray) else None for x in inputs)
+        gradient = xp2torch(model.ops.as_contig(d_output), device=shim.device)
+        grads = torch_backprop(ArgsKwargs(((output,),), {"grad_tensors": (gradient,)}))
+        return tuple(None if g is None else torch2xp(g) for g in grads.args)
+
+    return torch2xp(output), backprop
+
+
+def split_rows(model: Model, rows: Any, sizes: Sequence[int]) -> list[Any]:
+    """Cut rows (Σ sizes, ...) into one array for each text."""
+    return model.ops.unflatten(rows, cast(Ints1d, numpy.asarray(sizes, dtype="int64")))
+
+
+def dropout_attrs(rate: float | None) -> dict[str, float]:
+    """Return the attributes of a layer with dropout.
+
+    rate: the layer's own rate, or None to obey the training's (`[training] dropout`, which
+        Thinc writes into every attribute of the name `dropout_rate`).
+    """
+    if rate is None:
+        return {"dropout_rate": 0.0}
+    if not 0.0 <= rate < 1.0:
+        raise ValueError(Errors.D201.format(rate=rate))
+    return {"own_dropout_rate": rate}
+
+
+def dropout_rate(model: Model) -> float:
+    """Return the rate a layer with `dropout_attrs` has now."""
+    return model.attrs.get("own_dropout_rate", model.attrs.get("dropout_rate")) or 0.0
+
+
+def check_width(name: str, width: int) -> None:
+    """Raise if a bidirectional layer can't split its width between two directions."""
+    if width < 2 or width % 2:
+        raise ValueError(Errors.D202.format(name=name, width=width))
+
+
+def check_choice(name: str, value: str, choices: Any) -> None:
+    """Raise if a setting is not one of its choices."""
+    if value not in choices:
+        raise ValueError(Errors.D203.format(name=name, value=value, choices=", ".join(choices)))

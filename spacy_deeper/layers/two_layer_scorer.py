@@ -1,0 +1,53 @@
+from collections.abc import Callable
+from typing import Any
+
+from spacy.util import registry
+from thinc.api import Model
+from thinc.types import Floats2d
+
+from .torch_layer import call_module, check_choice, shim_of, split_rows, torch_layer
+
+ACTIVATIONS = ("relu", "tanh", "gelu", "sigmoid", "linear")
+
+
+@registry.layers("spacy_deeper.TwoLayerScorer.v1")
+def TwoLayerScorer(
+    hidden_size: int = 64,
+    activation: str = "relu",
+    nI: int | None = None,
+    nO: int | None = None,
+) -> Model[list[Floats2d], list[Floats2d]]:
+    """Score tokens with two feed-forward layers: equation 2 of Crone (2020).
+
+    hidden_size (int): The output size of FFNN(e1).
+    activation (str): The activation of FFNN(e1), one of `ACTIVATIONS`; FFNN(e2) is linear.
+    nI, nO (Optional[int]): Input width and number of scores; found later if None.
+    """
+    check_choice("activation", activation, ACTIVATIONS)
+
+    def build(**sizes: int) -> Any:
+        from .pytorch.ffnn import TwoLayerScorer
+
+        return TwoLayerScorer(hidden_size=hidden_size, activation=activation, **sizes)
+
+    return torch_layer("two_layer_scorer", build, forward, init=init, dims={"nI": nI, "nO": nO})
+
+
+def init(model: Model, X: list[Floats2d] | None = None, Y: Any = None) -> None:
+    if X and model.has_dim("nI") is None:
+        model.set_dim("nI", X[0].shape[1])
+    if model.has_dim("nI") and model.has_dim("nO"):
+        shim_of(model).build(nI=model.get_dim("nI"), nO=model.get_dim("nO"))
+
+
+def forward(
+    model: Model, Xs: list[Floats2d], is_train: bool
+) -> tuple[list[Floats2d], Callable[[list[Floats2d]], list[Floats2d]]]:
+    sizes = [len(X) for X in Xs]
+    Y, bp_module = call_module(model, is_train, model.ops.xp.concatenate(Xs))
+
+    def backprop(dYs: list[Floats2d]) -> list[Floats2d]:
+        dX = bp_module(model.ops.xp.concatenate(dYs))[0]
+        return split_rows(model, dX, sizes)
+
+    return split_rows(model, Y, sizes), backprop

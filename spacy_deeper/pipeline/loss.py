@@ -1,0 +1,19 @@
+"""How a loss over a batch becomes one number."""
+
+from typing import Literal
+
+from ..layers.torch_layer import check_choice
+
+# "mean": over what is scored (tokens, or pairs times labels); "doc": the sum of each text,
+# averaged over texts; "sum": over everything.
+Reduction = Literal["mean", "doc", "sum"]
+
+
+def loss_scale(reduction: Reduction, n_items: int, n_docs: int) -> float:
+    """Return the factor on a summed loss.
+
+    n_items (int): The number of scored items of the batch.
+    n_docs (int): The number of texts of the batch.
+    """
+    check_choice("loss_reduction", reduction, ("mean", "doc", "sum"))
+    return {"mean": 1 / max(n_items, 1), "doc": 1 / max(n_docs, 1), "sum": 1.0}[reduction]

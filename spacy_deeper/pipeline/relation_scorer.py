@@ -1,0 +1,384 @@
+"""The trainable component `relation_scorer`: relations between the entities of a doc."""
+
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy
+from spacy.language import Language
+from spacy.pipeline import TrainablePipe
+from spacy.tokens import Doc, Span
+from spacy.training import Example, validate_examples
+from spacy.vocab import Vocab
+from thinc.api import Config, Model, Optimizer, set_dropout_rate
+from thinc.types import Floats3d, Ints2d
+
+from .. import bio
+from ..errors import Errors, Warnings
+from ..models.relation_model import RelationInT
+from ..relations import get_relations, install_extension, set_relations
+from .loss import Reduction, loss_scale
+
+DEFAULT_MODEL = Config().from_str("""
+[model]
+@architectures = "spacy_deeper.RelationModel.v1"
+label_embedding = 25
+
+[model.tok2vec]
+@architectures = "spacy.HashEmbedCNN.v2"
+pretrained_vectors = null
+width = 96
+depth = 4
+embed_size = 2000
+window_size = 1
+maxout_pieces = 3
+subword_features = true
+
+[model.encode]
+@layers = "spacy_deeper.BiRNN.v1"
+width = 128
+depth = 1
+
+[model.head]
+@layers = "spacy_deeper.RelationHead.v1"
+hidden_size = 128
+activation = "relu"
+""")["model"]
+
+
+@Language.factory(
+    "relation_scorer",
+    requires=["doc.ents"],
+    assigns=["doc._.relations"],
+    default_config={
+        "model": DEFAULT_MODEL,
+        "threshold": 0.5,
+        "loss_weight": 1.0,
+        "loss_reduction": "mean",
+        "scorer": {"@scorers": "spacy_deeper.relation_scorer.v1"},
+    },
+    default_score_weights={
+        "rel_micro_f": 1.0,
+        "rel_micro_p": 0.0,
+        "rel_micro_r": 0.0,
+        "rel_macro_f": 0.0,
+        "rel_per_type": None,
+    },
+)
+def make_relation_scorer(
+    nlp: Language,
+    name: str,
+    model: Model[RelationInT, list[Floats3d]],
+    threshold: float,
+    loss_weight: float,
+    loss_reduction: Reduction,
+    scorer: Callable | None,
+) -> "RelationScorer":
+    """Create a `RelationScorer`; see there for the settings."""
+    return RelationScorer(
+        nlp.vocab,
+        model,
+        name,
+        threshold=threshold,
+        loss_weight=loss_weight,
+        loss_reduction=loss_reduction,
+        scorer=scorer,
+    )
+
+
+class RelationScorer(TrainablePipe):
+    """Scores every ordered pair of `doc.ents`, whoever set them: section 3.3 of Crone (2020).
+
+    model: Scores pairs of entities (`spacy_deeper.RelationModel.v1`).
+    threshold (float): θ: a relation is predicted if its score exceeds it.
+    loss_weight (float): λ, the weight of this loss beside those of other components.
+    loss_reduction: The loss is the binary cross-entropy of every pair and label, as "mean" over
+        them, as the sum of each "doc" averaged over docs, or as "sum". λ and this belong together.
+    scorer: Compares predicted and gold relations.
+    """
+
+    def __init__(
+        self,
+        vocab: Vocab,
+        model: Model[RelationInT, list[Floats3d]],
+        name: str = "relation_scorer",
+        *,
+        threshold: float = 0.5,
+        loss_weight: float = 1.0,
+        loss_reduction: Reduction = "mean",
+        scorer: Callable | None = None,
+    ) -> None:
+        install_extension()
+        loss_scale(loss_reduction, 1, 1)  # complains of an unknown one
+        self.vocab = vocab
+        self.model = model
+        self.name = name
+        self.loss_weight = loss_weight
+        self.loss_reduction = loss_reduction
+        self.scorer = scorer
+        self.cfg: dict[str, Any] = {"labels": [], "entity_labels": []}
+        self._threshold = _probability("threshold", threshold)
+        self._unknown: set[str] = set()
+
+    @property
+    def threshold(self) -> float:
+        """θ: the score that a predicted relation exceeds. What is set here is saved."""
+        return self.cfg.get("threshold", self._threshold)
+
+    @threshold.setter
+    def threshold(self, value: float) -> None:
+        # Only a changed threshold goes into the saved cfg: that of the config can still be
+        # overridden when the pipeline is loaded.
+        self.cfg["threshold"] = _probability("threshold", value)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The relation labels."""
+        return tuple(self.cfg["labels"])
+
+    @property
+    def entity_labels(self) -> tuple[str, ...]:
+        """The entity labels whose embeddings are learned."""
+        return tuple(self.cfg["entity_labels"])
+
+    @property
+    def label_data(self) -> dict[str, list[str]]:
+        """The relation and entity labels as `spacy init labels` saves them."""
+        return {"relations": list(self.labels), "entities": list(self.entity_labels)}
+
+    def add_label(self, label: str) -> int:
+        """Add a relation label, before training or after. Returns 0 if it was there already."""
+        added = self._add("labels", label)
+        if added and self.model.has_dim("nO"):
+            self.set_output(len(self.labels))
+        return added
+
+    def add_entity_label(self, label: str) -> int:
+        """Add an entity label, before training or after. Returns 0 if it was there already."""
+        added = self._add("entity_labels", label)
+        if added and self.model.get_ref("labels").has_dim("nV"):
+            self.model.attrs["resize_tags"](self.model, bio.n_tags(len(self.entity_labels)))
+        return added
+
+    def _add(self, key: str, label: str) -> int:
+        if not isinstance(label, str) or not label:
+            raise ValueError(Errors.D212.format(label=label))
+        if label in self.cfg[key]:
+            return 0
+        self.cfg[key].append(label)
+        self.vocab.strings.add(label)
+        return 1
+
+    def predict(self, docs: Iterable[Doc]) -> list[Floats3d]:
+        """Return the scores in (0, 1), (m, m, R), of each doc's m entities."""
+        docs = list(docs)
+        xp = self.model.ops.xp
+        scores = [xp.zeros((len(doc.ents), len(doc.ents), len(self.labels)), "f") for doc in docs]
+        # Pairs need two entities: all other docs are done.
+        paired = [i for i, doc in enumerate(docs) if len(doc.ents) > 1]
+        if paired:
+            entities = [self._entities(docs[i].ents) for i in paired]
+            logits = self.model.predict(([docs[i] for i in paired], entities))
+            for i, values in zip(paired, logits, strict=True):
+                scores[i] = _sigmoid(xp, values)
+        return scores
+
+    def set_annotations(self, docs: Iterable[Doc], scores: Sequence[Floats3d]) -> None:
+        """Set `doc._.relations` to the relations that score above the threshold."""
+        install_extension()
+        for doc, values in zip(docs, scores, strict=True):
+            values = self.model.ops.to_numpy(values)
+            above = values > self.threshold
+            above[numpy.arange(len(above)), numpy.arange(len(above))] = False
+            ents = doc.ents
+            set_relations(
+                doc,
+                [
+                    (ents[i], ents[j], self.labels[k], float(values[i, j, k]))
+                    for i, j, k in numpy.argwhere(above)
+                ],
+            )
+
+    def update(
+        self,
+        examples: Iterable[Example],
+        *,
+        drop: float = 0.0,
+        sgd: Optimizer | None = None,
+        losses: dict[str, float] | None = None,
+    ) -> dict[str, float]:
+        """Learn from gold entities and relations. Predicted entities are not read.
+
+        Docs without entities count: their zero gradients complete those of the shared layers.
+        """
+        losses = {} if losses is None else losses
+        losses.setdefault(self.name, 0.0)
+        examples = list(examples)
+        validate_examples(examples, "RelationScorer.update")
+        if not any(len(eg.predicted) for eg in examples):
+            return losses
+        set_dropout_rate(self.model, drop)
+        gold = [_GoldEntities(eg) for eg in examples]
+        docs = [eg.predicted for eg in examples]
+        entities = [self._entities(g.spans, g.last, strict=True) for g in gold]
+        scores, backprop = self.model.begin_update((docs, entities))
+        loss, d_scores = self._get_loss(gold, scores)
+        backprop(d_scores)
+        if sgd is not None:
+            self.finish_update(sgd)
+        losses[self.name] += loss
+        return losses
+
+    def get_loss(
+        self, examples: Iterable[Example], scores: Sequence[Floats3d]
+    ) -> tuple[float, list[Floats3d]]:
+        """Return the weighted loss and its gradient with respect to the scores.
+
+        scores: The model's output for the gold entities of the examples.
+        """
+        return self._get_loss([_GoldEntities(eg) for eg in examples], scores)
+
+    def _get_loss(
+        self, gold: Sequence["_GoldEntities"], scores: Sequence[Floats3d]
+    ) -> tuple[float, list[Floats3d]]:
+        xp = self.model.ops.xp
+        n_labels = len(self.labels)
+        n_items = sum(len(g.spans) * (len(g.spans) - 1) * n_labels for g in gold)
+        scale = self.loss_weight * loss_scale(self.loss_reduction, n_items, len(gold))
+        loss = 0.0
+        d_scores = []
+        for g, values in zip(gold, scores, strict=True):
+            truth = numpy.zeros(values.shape, dtype="f")
+            for head, tail, label in g.relations:
+                truth[head, tail, self._number("labels", "relation label", label)] = 1.0
+            truth = xp.asarray(truth)
+            pairs = 1.0 - xp.eye(len(g.spans), dtype="f")[:, :, None]
+            loss += float((_cross_entropy(xp, values, truth) * pairs).sum())
+            d_scores.append((_sigmoid(xp, values) - truth) * pairs * xp.float32(scale))
+        return loss * scale, d_scores
+
+    def _number(self, key: str, what: str, label: str) -> int:
+        if label not in self.cfg[key]:
+            known = ", ".join(self.cfg[key])
+            raise ValueError(
+                Errors.D211.format(name=self.name, what=what, label=label, known=known)
+            )
+        return self.cfg[key].index(label)
+
+    def _entities(
+        self, spans: Sequence[Span], last: Sequence[int] | None = None, strict: bool = False
+    ) -> Ints2d:
+        """Return the last token and its BIO tag of each entity, (m, 2).
+
+        last: The last tokens, if they are not those of the spans.
+        strict: Whether an unknown entity label is an error; if not, it is embedded as O.
+        """
+        rows = numpy.zeros((len(spans), 2), dtype="int64")
+        for i, span in enumerate(spans):
+            rows[i, 0] = span.end - 1 if last is None else last[i]
+            if strict or span.label_ in self.cfg["entity_labels"]:
+                number = self._number("entity_labels", "entity label", span.label_)
+                rows[i, 1] = bio.last(number, len(span))
+            elif span.label_ not in self._unknown:
+                self._unknown.add(span.label_)
+                known = ", ".join(self.entity_labels)
+                warnings.warn(
+                    Warnings.DW200.format(name=self.name, label=span.label_, known=known),
+                    stacklevel=2,
+                )
+        return self.model.ops.xp.asarray(rows)
+
+    def initialize(
+        self,
+        get_examples: Callable[[], Iterable[Example]],
+        *,
+        nlp: Language | None = None,
+        labels: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
+        """Collect the labels and set up the model.
+
+        get_examples: Returns a representative sample of gold examples: all that train.
+        labels: The relation labels, or what `spacy init labels` saved: {"relations": [...],
+            "entities": [...]}; what is not given is collected from the examples.
+        """
+        relation_labels, entity_labels = self._given_labels(labels)
+        if relation_labels is None or entity_labels is None:
+            relations_seen: set[str] = set()
+            entities_seen: set[str] = set()
+            for eg in get_examples():
+                relations = get_relations(eg.reference)
+                relations_seen.update(relation.label for relation in relations)
+                entities_seen.update(span.label_ for span in _entity_spans(eg.reference))
+            relation_labels = sorted(relations_seen) if relation_labels is None else relation_labels
+            entity_labels = sorted(entities_seen) if entity_labels is None else entity_labels
+        for label in relation_labels:
+            self.add_label(label)
+        for label in entity_labels:
+            self.add_entity_label(label)
+        for what, known in (("relation", self.labels), ("entity", self.entity_labels)):
+            if not known:
+                raise ValueError(Errors.D210.format(name=self.name, what=what))
+        self.model.set_dim("nO", len(self.labels), force=True)
+        self.model.get_ref("labels").set_dim("nV", bio.n_tags(len(self.entity_labels)), force=True)
+        sample = [eg.predicted for eg in islice(get_examples(), 10) if len(eg.predicted)]
+        entities = [self._entities([]) for _ in sample]
+        self.model.initialize(X=(sample, entities) if sample else None)
+
+    def _given_labels(self, labels: Any) -> tuple[Sequence[str] | None, Sequence[str] | None]:
+        if labels is None:
+            return None, None
+        if isinstance(labels, Mapping) and set(labels) <= {"relations", "entities"}:
+            return labels.get("relations"), labels.get("entities")
+        if isinstance(labels, Sequence) and not isinstance(labels, str):
+            return labels, None
+        raise ValueError(Errors.D213.format(name=self.name, labels=labels))
+
+
+class _GoldEntities:
+    """The gold entities of an example, where they lie in its predicted doc, and their relations.
+
+    spans: The entities of the reference doc.
+    last (List[int]): The predicted token in which each of them ends.
+    relations: (head, tail, label) with indices into `spans`.
+    """
+
+    def __init__(self, example: Example) -> None:
+        self.spans = _entity_spans(example.reference)
+        # The two docs may be tokenized differently: the last of the aligned tokens counts.
+        aligned = example.alignment.y2x
+        self.last = [int(aligned[span.start : span.end].max()) for span in self.spans]
+        index = {_key(span): i for i, span in enumerate(self.spans)}
+        self.relations = [
+            (index[_key(relation.head)], index[_key(relation.tail)], relation.label)
+            for relation in get_relations(example.reference)
+        ]
+
+
+def _key(span: Span) -> tuple[int, int, str]:
+    return span.start, span.end, span.label_
+
+
+def _entity_spans(doc: Doc) -> list[Span]:
+    """Return `doc.ents`, and what only relations name as an entity: overlapping ones."""
+    spans = {_key(span): span for span in doc.ents}
+    for relation in get_relations(doc):
+        for span in (relation.head, relation.tail):
+            spans.setdefault(_key(span), span)
+    return list(spans.values())
+
+
+def _probability(name: str, value: float) -> float:
+    if not 0.0 <= value <= 1.0:
+        raise ValueError(Errors.D208.format(name=name, value=value))
+    return float(value)
+
+
+def _sigmoid(xp: Any, x: Any) -> Any:
+    # By tanh: no overflow at either end.
+    return 0.5 * (xp.tanh(0.5 * x) + 1.0)
+
+
+def _cross_entropy(xp: Any, logits: Any, truth: Any) -> Any:
+    """Return the binary cross-entropy of sigmoid(logits), elementwise (Crone 2020, section 3.4)."""
+    return xp.maximum(logits, 0) - logits * truth + xp.log1p(xp.exp(-xp.abs(logits)))

@@ -1,0 +1,102 @@
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports huggingface_hub
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy
+import pytest
+import torch
+from spacy.tokens import Doc
+from spacy.vocab import Vocab
+from thinc.api import Model, fix_random_seed
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    fix_random_seed(0)
+
+
+@pytest.fixture
+def make_docs() -> Callable[..., list[Doc]]:
+    """Make docs of one vocabulary from texts, a token between any two spaces."""
+    vocab = Vocab()
+    return lambda *texts: [Doc(vocab, words=text.split()) for text in texts]
+
+
+@pytest.fixture(params=["float32", "float64"])
+def check_gradients(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Compare a Thinc layer's gradients with central differences, in single and double precision.
+
+    The check takes an initialized layer and its input. `floats(X)` are the arrays of the input,
+    and `gradients(dX)` those of what backprop returns, that belong together one by one; none if
+    the input has no gradient. Every parameter in a torch module counts too.
+    """
+    dtype = request.param
+    eps, tolerance = {"float32": (1e-2, 5e-3), "float64": (1e-5, 1e-7)}[dtype]
+
+    def check(
+        model: Model,
+        X: Any,
+        floats: Callable[[Any], Sequence[Any]] = lambda X: [],
+        gradients: Callable[[Any], Sequence[Any]] = lambda dX: [],
+    ) -> None:
+        parameters = _torch_parameters(model, dtype)
+        arrays = list(floats(X))
+        for i, array in enumerate(arrays):
+            assert array.dtype == dtype, f"input {i} is not {dtype}"
+        Y, backprop = model(X, is_train=True)
+        rng = numpy.random.default_rng(0)
+        weights = [rng.normal(size=y.shape).astype(dtype) for y in _as_list(Y)]
+        dX = backprop(weights if isinstance(Y, list) else weights[0])
+        checked = {f"input {i}": (array, dx) for (i, array), dx in zip(
+            enumerate(arrays), gradients(dX), strict=True
+        )}
+        for name, parameter in parameters.items():
+            gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+            checked[name] = (parameter.detach().numpy(), gradient.numpy())
+
+        def loss() -> float:
+            outputs = _as_list(model.predict(X))
+            return sum(
+                float((w * y).sum(dtype="float64")) for w, y in zip(weights, outputs, strict=True)
+            )
+
+        assert checked, "nothing to check"
+        for name, (values, gradient) in checked.items():
+            assert gradient.shape == values.shape, name
+            expected = _central_differences(loss, values, eps)
+            scale = max(1.0, float(numpy.abs(expected).max(initial=0)))
+            numpy.testing.assert_allclose(gradient / scale, expected / scale, atol=tolerance, err_msg=name)
+
+    check.dtype = dtype  # type: ignore[attr-defined]
+    return check
+
+
+def _as_list(Y: Any) -> list[Any]:
+    return Y if isinstance(Y, list) else [Y]
+
+
+def _torch_parameters(model: Model, dtype: str) -> dict[str, torch.nn.Parameter]:
+    """Return the parameters of all torch modules, turned into dtype and without gradients."""
+    modules = {node.name: shim._model for node in model.walk() for shim in node.shims}
+    for module in modules.values():
+        module.to(getattr(torch, dtype)).zero_grad()
+    return {
+        f"{node}.{name}": parameter
+        for node, module in modules.items()
+        for name, parameter in module.named_parameters()
+    }
+
+
+def _central_differences(loss: Callable[[], float], values: Any, eps: float) -> numpy.ndarray:
+    slopes = numpy.zeros(values.shape)
+    for index in numpy.ndindex(*values.shape):
+        value = values[index]
+        values[index] = value + eps
+        above = loss()
+        values[index] = value - eps
+        slopes[index] = (above - loss()) / (2 * eps)
+        values[index] = value
+    return slopes

@@ -1,0 +1,228 @@
+from itertools import product
+
+import numpy
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from spacy_deeper.layers.crf import CRF, viterbi
+from spacy_deeper.layers.pytorch.crf import BIOCRF
+from spacy_deeper.layers.torch_layer import shim_of
+
+LENGTHS = [3, 0, 5, 1, 2, 4, 0]
+HUGE = 2.0**100  # sums of it are finite in single precision
+logsumexp = numpy.logaddexp.reduce
+
+
+def all_sequences(length: int, n_tags: int) -> numpy.ndarray:
+    return numpy.array(list(product(range(n_tags), repeat=length))).reshape(-1, length)
+
+
+def scores(crf: BIOCRF, emissions: numpy.ndarray, sequences: numpy.ndarray) -> numpy.ndarray:
+    """The definition: start + emissions + transitions + end, for each row of tags."""
+    start, end, transitions = (
+        parameter.detach().numpy()
+        for parameter in (crf.start_transitions, crf.end_transitions, crf.transitions)
+    )
+    total = start[sequences[:, 0]] + end[sequences[:, -1]]
+    for t in range(sequences.shape[1]):
+        total = total + emissions[t, sequences[:, t]]
+        if t > 0:
+            total = total + transitions[sequences[:, t - 1], sequences[:, t]]
+    return total
+
+
+def well_formed(tags) -> bool:
+    """I-X (an even number but 0) comes after B-X or I-X only."""
+    pairs = zip([0, *tags], tags, strict=False)
+    return all(tag == 0 or tag % 2 == 1 or previous in (tag - 1, tag) for previous, tag in pairs)
+
+
+def random_crf(n_tags: int, dtype: torch.dtype = torch.float64) -> BIOCRF:
+    crf = BIOCRF(n_tags).to(dtype)
+    for parameter in crf.parameters():
+        torch.nn.init.normal_(parameter)
+    return crf
+
+
+def random_texts(n_tags: int, seed: int = 0, scale: float = 1.0) -> list[numpy.ndarray]:
+    rng = numpy.random.default_rng(seed)
+    return [rng.normal(scale=scale, size=(length, n_tags)) for length in LENGTHS]
+
+
+def flat(texts: list[numpy.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
+    return (
+        torch.from_numpy(numpy.concatenate(texts)),
+        torch.tensor([len(text) for text in texts]),
+    )
+
+
+def best(crf: BIOCRF, text: numpy.ndarray, allowed: numpy.ndarray | None = None) -> list[int]:
+    """The best well-formed tags of one text, by trying all."""
+    if len(text) == 0:
+        return []
+    sequences = [
+        tags
+        for tags in all_sequences(*text.shape).tolist()
+        if well_formed(tags) and (allowed is None or allowed[range(len(tags)), tags].all())
+    ]
+    return sequences[int(scores(crf, text, numpy.array(sequences)).argmax())]
+
+
+def split(tags: torch.Tensor, lengths=LENGTHS) -> list[list[int]]:
+    return [part.tolist() for part in tags.split(list(lengths))]
+
+
+def as_layer(crf: BIOCRF):
+    model = CRF(crf.num_tags)
+    model.initialize()
+    shim_of(model).module.load_state_dict(crf.state_dict())
+    return model
+
+
+@pytest.mark.parametrize("n_tags", [3, 5, 7])
+def test_likelihood_is_that_of_enumeration(n_tags: int) -> None:
+    crf, texts = random_crf(n_tags), random_texts(n_tags)
+    tags = [numpy.random.default_rng(1).integers(0, n_tags, len(text)) for text in texts]
+    expected = [
+        logsumexp(scores(crf, text, all_sequences(*text.shape))) - scores(crf, text, y[None])[0]
+        if len(text)
+        else 0.0
+        for text, y in zip(texts, tags, strict=True)
+    ]
+    emissions, lengths = flat(texts)
+    losses = crf(emissions, torch.from_numpy(numpy.concatenate(tags)), lengths)
+    numpy.testing.assert_allclose(losses.detach().numpy(), expected, atol=1e-9)
+    layer = as_layer(crf)
+    losses = layer.predict(([text.astype("f") for text in texts], tags))
+    assert losses.dtype == "float32"
+    numpy.testing.assert_allclose(losses, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("n_tags", [3, 5, 7])
+def test_unknown_tags_are_summed_over(n_tags: int) -> None:
+    crf, texts = random_crf(n_tags), random_texts(n_tags, scale=3.0)
+    rng = numpy.random.default_rng(1)
+    tags = [rng.integers(0, n_tags, len(text)) for text in texts]
+    for i in (0, 2, 4):
+        tags[i][rng.random(len(tags[i])) < 0.5] = -1
+    tags[0][0] = -1
+    tags[5][:] = -1  # a text of which nothing is known; text 3 is known in full
+    expected = []
+    for text, y in zip(texts, tags, strict=True):
+        if len(text) == 0:
+            expected.append(0.0)
+            continue
+        sequences = all_sequences(*text.shape)
+        agree = ((sequences == y) | (y == -1)).all(axis=1)
+        values = scores(crf, text, sequences)
+        expected.append(logsumexp(values) - logsumexp(values[agree]))
+    emissions, lengths = flat(texts)
+    losses = crf(emissions, torch.from_numpy(numpy.concatenate(tags)), lengths)
+    numpy.testing.assert_allclose(losses.detach().numpy(), expected, atol=1e-9)
+    assert losses[5] == 0
+    losses = as_layer(crf).predict(([text.astype("f") for text in texts], tags))
+    numpy.testing.assert_allclose(losses, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("n_tags", [3, 5, 7])
+def test_a_text_does_not_depend_on_its_neighbours(n_tags: int) -> None:
+    crf, texts = random_crf(n_tags), random_texts(n_tags)
+    tags = [numpy.full(len(text), -1 if i == 2 else 1) for i, text in enumerate(texts)]
+    emissions, lengths = flat(texts)
+    together = crf(emissions, torch.from_numpy(numpy.concatenate(tags)), lengths)
+    alone = [
+        crf(*(torch.from_numpy(x) for x in (text, y)), torch.tensor([len(text)]))[0]
+        for text, y in zip(texts, tags, strict=True)
+    ]
+    torch.testing.assert_close(together, torch.stack(alone))
+
+
+@pytest.mark.parametrize("n_tags", [1, 3, 5, 7])
+@pytest.mark.parametrize("seed", range(3))
+def test_decoding_is_that_of_enumeration(n_tags: int, seed: int) -> None:
+    crf, texts = random_crf(n_tags), random_texts(n_tags, seed)
+    emissions, lengths = flat(texts)
+    expected = [best(crf, text) for text in texts]
+    assert split(crf.viterbi(emissions, lengths)) == expected
+    decoded = viterbi(as_layer(crf), [text.astype("f") for text in texts])
+    assert [tags.tolist() for tags in decoded] == expected
+
+
+def test_the_constraint_binds_in_these_tests() -> None:
+    """Else the test above would pass without any constraint."""
+    crf, (text, *_) = random_crf(5), random_texts(5, seed=1)
+    sequences = all_sequences(*text.shape)
+    unconstrained = sequences[scores(crf, text, sequences).argmax()]
+    assert not well_formed(unconstrained)
+
+
+@pytest.mark.parametrize("n_tags", [3, 5, 7])
+@pytest.mark.parametrize("seed", range(3))
+def test_decoding_with_allowed_tags(n_tags: int, seed: int) -> None:
+    crf, texts = random_crf(n_tags), random_texts(n_tags, seed)
+    rng = numpy.random.default_rng(seed)
+    allowed = [rng.random(text.shape) < 0.5 for text in texts]
+    for mask in allowed:
+        mask[:, 0] = True  # so that a well-formed sequence remains
+    allowed[0] = None
+    allowed[2][1:3] = numpy.arange(n_tags) == 0
+    decoded = viterbi(as_layer(crf), [text.astype("f") for text in texts], allowed)
+    expected = [best(crf, text, mask) for text, mask in zip(texts, allowed, strict=True)]
+    assert [tags.tolist() for tags in decoded] == expected
+
+
+@given(st.data())
+def test_decoding_is_well_formed_whatever_the_emissions(data: st.DataObject) -> None:
+    n_tags = data.draw(st.sampled_from([1, 3, 5, 7]))
+    lengths = data.draw(st.lists(st.integers(0, 5), min_size=1, max_size=4))
+    numbers = st.floats(-HUGE, HUGE, width=32) | st.sampled_from([-1e4, 0.0, 1e4])
+    emissions = data.draw(arrays("float32", (sum(lengths), n_tags), elements=numbers))
+    crf = random_crf(n_tags, torch.float32)
+    if data.draw(st.booleans()):  # transitions that learned to like what is ill-formed
+        torch.nn.init.constant_(crf.transitions[:, 2::2].detach(), 100.0)
+    tags = split(crf.viterbi(torch.from_numpy(emissions), torch.tensor(lengths)), lengths)
+    assert [len(text) for text in tags] == lengths
+    assert all(well_formed(text) for text in tags)
+
+
+@pytest.mark.parametrize("size", [1e3, 1e5, HUGE])
+def test_allowed_tags_hold_whatever_the_emissions(size: float) -> None:
+    model = as_layer(random_crf(5, torch.float32))
+    rng = numpy.random.default_rng(0)
+    texts = [rng.normal(scale=size, size=(6, 5)).astype("f") for _ in range(20)]
+    allowed = [rng.random(text.shape) < 0.5 for text in texts]
+    for mask in allowed:
+        mask[:, 0] = True
+    for tags, mask in zip(viterbi(model, texts, allowed), allowed, strict=True):
+        assert mask[numpy.arange(6), tags].all()
+        assert well_formed(tags.tolist())
+
+
+@pytest.mark.parametrize("n_tags", [3, 5, 7])
+def test_decoding_is_that_of_pytorch_crf_if_no_constraint_binds(n_tags: int) -> None:
+    crf = random_crf(n_tags)
+    with torch.no_grad():  # what is ill-formed never pays
+        for tag in range(2, n_tags, 2):
+            crf.start_transitions[tag] = -1e3
+            others = [i for i in range(n_tags) if i not in (tag - 1, tag)]
+            crf.transitions[others, tag] = -1e3
+    texts = [text for text in random_texts(n_tags, seed=3, scale=2.0) if len(text)]
+    emissions, lengths = flat(texts)
+    padded = torch.nn.utils.rnn.pad_sequence(emissions.split(lengths.tolist()), batch_first=True)
+    mask = torch.arange(padded.shape[1]) < lengths[:, None]
+    theirs = crf.decode(padded, mask)
+    assert split(crf.viterbi(emissions, lengths), lengths) == theirs
+    assert any(any(tags) for tags in theirs)
+
+
+def test_no_tokens() -> None:
+    model = as_layer(random_crf(5))
+    texts = [numpy.zeros((0, 5), "f")] * 3
+    losses, backprop = model.begin_update((texts, [numpy.zeros(0, "int64")] * 3))
+    assert losses.tolist() == [0, 0, 0]
+    assert [d.shape for d in backprop(numpy.ones(3, "f"))] == [(0, 5)] * 3
+    assert [tags.shape for tags in viterbi(model, texts)] == [(0,)] * 3
+    model.finish_update(lambda key, weights, gradient: (weights, gradient))

@@ -1,0 +1,91 @@
+import json
+import os
+
+import pytest
+import spacy
+from spacy.tokens import DocBin
+from spacy.training import Corpus
+
+from spacy_deeper.relations import get_relations
+from spacy_deeper.training.convert import convert, write_atomically
+
+MARKUP = "[Ann](Per) left [Oslo](Loc).\n  Ann --Left--> Oslo\n"
+RECORDS = [{"tokens": ["it's"], "entities": [], "relations": [], "orig_id": "x"}]
+
+
+@pytest.fixture
+def markup(tmp_path):
+    path = tmp_path / "ann.txt"
+    path.write_text(MARKUP)
+    return path
+
+
+def test_convert(tmp_path, markup):
+    done = convert(markup, tmp_path / "new" / "folder" / "a.spacy")
+    assert done == (tmp_path / "new" / "folder" / "a.spacy", 1, {"Per": 1, "Loc": 1}, {"Left": 1})
+    assert [path.name for path in done.path.parent.iterdir()] == ["a.spacy"]
+    (doc,) = DocBin().from_disk(done.path).get_docs(spacy.blank("en").vocab)
+    assert doc.text == "Ann left Oslo."
+    assert [(r.head.text, r.label, r.tail.text) for r in get_relations(doc)] == [
+        ("Ann", "Left", "Oslo")
+    ]
+
+
+def test_convert_into_folder(tmp_path, markup):
+    assert convert(markup, tmp_path).path == tmp_path / "ann.spacy"
+
+
+def test_convert_replaces(tmp_path, markup):
+    output = tmp_path / "a.spacy"
+    output.write_bytes(b"an older output")
+    convert(markup, output)
+    assert len(DocBin().from_disk(output)) == 1
+
+
+def test_format_by_name(tmp_path, markup):
+    path = markup.rename(tmp_path / "ann.data")
+    with pytest.raises(ValueError, match="D102"):
+        convert(path, tmp_path)
+    assert convert(path, tmp_path, "markup").docs == 1
+
+
+def test_corpus_keeps_given_tokens(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(RECORDS))
+    (example,) = Corpus(convert(path, tmp_path).path)(spacy.blank("en"))
+    assert [token.text for token in example.predicted] == ["it's"]
+    assert example.reference.user_data["orig_id"] == "x"
+
+
+@pytest.mark.parametrize(
+    ("input", "output", "format", "lang", "code"),
+    [
+        ("none.txt", "a.spacy", None, "en", "D100"),
+        (".", "a.spacy", None, "en", "D102"),
+        (".", "a.spacy", "spert", "en", "D100"),
+        ("ann.txt", "a.spacy", "conll", "en", "D101"),
+        ("ann.txt", "a.json", None, "en", "D105"),
+        ("ann.txt", "a", None, "en", "D105"),
+        ("ann.txt", "ann.txt/a.spacy", None, "en", "D106"),
+        ("ann.txt", "a.spacy", None, "xx_none", "D107"),
+        ("ann.txt", "a.spacy", None, "", "D107"),
+    ],
+)
+def test_bad_arguments(tmp_path, markup, input, output, format, lang, code):
+    with pytest.raises(ValueError, match=rf"^\[{code}\] "):
+        convert(tmp_path / input, tmp_path / output, format, lang)
+    assert [path.name for path in tmp_path.iterdir()] == ["ann.txt"]
+
+
+def test_nothing_left_of_a_failed_write(tmp_path, monkeypatch):
+    path = tmp_path / "a.spacy"
+    path.write_bytes(b"old")
+
+    def fail(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(ValueError, match=r"D106.*No space left"):
+        write_atomically(path, b"new")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.spacy"]
+    assert path.read_bytes() == b"old"
