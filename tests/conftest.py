@@ -8,9 +8,13 @@ from typing import Any
 import numpy
 import pytest
 import torch
+from hypothesis import settings
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 from thinc.api import Model, fix_random_seed
+
+settings.register_profile("tests", deadline=None)  # a busy machine is no failure
+settings.load_profile("tests")
 
 
 @pytest.fixture(autouse=True)
@@ -50,9 +54,10 @@ def check_gradients(request: pytest.FixtureRequest) -> Callable[..., None]:
         rng = numpy.random.default_rng(0)
         weights = [rng.normal(size=y.shape).astype(dtype) for y in _as_list(Y)]
         dX = backprop(weights if isinstance(Y, list) else weights[0])
-        checked = {f"input {i}": (array, dx) for (i, array), dx in zip(
-            enumerate(arrays), gradients(dX), strict=True
-        )}
+        checked = {
+            f"input {i}": (array, dx)
+            for (i, array), dx in zip(enumerate(arrays), gradients(dX), strict=True)
+        }
         for name, parameter in parameters.items():
             gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
             checked[name] = (parameter.detach().numpy(), gradient.numpy())
@@ -68,7 +73,9 @@ def check_gradients(request: pytest.FixtureRequest) -> Callable[..., None]:
             assert gradient.shape == values.shape, name
             expected = _central_differences(loss, values, eps)
             scale = max(1.0, float(numpy.abs(expected).max(initial=0)))
-            numpy.testing.assert_allclose(gradient / scale, expected / scale, atol=tolerance, err_msg=name)
+            numpy.testing.assert_allclose(
+                gradient / scale, expected / scale, atol=tolerance, err_msg=name
+            )
 
     check.dtype = dtype  # type: ignore[attr-defined]
     return check
@@ -80,12 +87,12 @@ def _as_list(Y: Any) -> list[Any]:
 
 def _torch_parameters(model: Model, dtype: str) -> dict[str, torch.nn.Parameter]:
     """Return the parameters of all torch modules, turned into dtype and without gradients."""
-    modules = {node.name: shim._model for node in model.walk() for shim in node.shims}
+    modules = {(node.name, shim.id): shim._model for node in model.walk() for shim in node.shims}
     for module in modules.values():
         module.to(getattr(torch, dtype)).zero_grad()
     return {
-        f"{node}.{name}": parameter
-        for node, module in modules.items()
+        f"{node} {number}, {name}": parameter
+        for (node, number), module in modules.items()
         for name, parameter in module.named_parameters()
     }
 

@@ -15,7 +15,9 @@ def may_follow(name: str, previous: str) -> bool:
 
 
 def well_formed(names: list[str]) -> bool:
-    return all(may_follow(name, previous) for previous, name in zip(["O", *names], names))
+    return all(
+        may_follow(name, previous) for previous, name in zip(["O", *names], names, strict=False)
+    )
 
 
 @st.composite

@@ -15,7 +15,8 @@ def cached(layer: Model[list[Doc], list[Any]], max_mb: int) -> Model[list[Doc], 
     The cache fills from the first training step on, in evaluation too, and holds the `max_mb`
     megabytes used last. It is never saved, and a pipeline that does not train has none.
 
-    layer: Maps docs to one array each, a row for each token, without dropout of its own.
+    layer: Maps docs to one array each, a row for each token, without dropout of its own. Copies of
+        the model share it, and the cache: a frozen encoder is large, and Thinc can't copy all.
     """
     cache = VectorCache(max_mb * 2**20)
 
@@ -24,7 +25,7 @@ def cached(layer: Model[list[Doc], list[Any]], max_mb: int) -> Model[list[Doc], 
     ) -> tuple[list[Any], Callable[[list[Any]], list[Doc]]]:
         cache.active = cache.active or is_train
         if not cache.active:
-            return layer.predict(docs), lambda dYs: docs
+            return layer.predict(docs), lambda dYs: []
         keys = [text_key(doc) for doc in docs]
         found = {key: cache.get(key) for key in keys}
         missing = {key: doc for key, doc in zip(keys, docs, strict=True) if found[key] is None}
@@ -32,7 +33,7 @@ def cached(layer: Model[list[Doc], list[Any]], max_mb: int) -> Model[list[Doc], 
             for key, rows in zip(missing, layer.predict(list(missing.values())), strict=True):
                 found[key] = rows
                 cache.put(key, rows)
-        return [found[key] for key in keys], lambda dYs: docs
+        return [found[key] for key in keys], lambda dYs: []
 
     return Model(f"cached({layer.name})", forward, init=init, layers=[layer])
 

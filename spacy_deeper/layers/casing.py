@@ -39,7 +39,7 @@ def forward(
     classes = numpy.array([casing(strings[key]) for key in distinct], dtype="int64")
     one_hot = numpy.eye(len(CASINGS), dtype="float32")[classes[index]]
     rows = model.ops.asarray2f(one_hot)
-    return split_rows(model, rows, [len(doc) for doc in docs]), lambda dYs: docs
+    return split_rows(model, rows, [len(doc) for doc in docs]), lambda dYs: []
 
 
 @lru_cache(maxsize=100_000)

@@ -5,7 +5,7 @@ from spacy.util import registry
 from thinc.api import Model, torch2xp, xp2torch
 from thinc.types import Floats1d, Floats2d, Ints1d
 
-from .torch_layer import call_module, shim_of, split_rows, torch_layer
+from .torch_layer import call_module, module_of, shim_of, split_rows, torch_layer
 
 
 @registry.layers("spacy_deeper.CRF.v1")
@@ -61,9 +61,9 @@ def span_probabilities(
     model: A `CRF` layer.
     emissions: (n, K).
     """
-    shim = shim_of(model)
-    flat = xp2torch(emissions, device=shim.device)
-    return shim.module.span_probabilities(flat, spans).tolist() if spans else []
+    module = module_of(model)
+    flat = xp2torch(emissions, device=shim_of(model).device)
+    return module.span_probabilities(flat, spans).tolist() if spans else []
 
 
 def viterbi(
@@ -79,15 +79,14 @@ def viterbi(
     """
     import torch
 
-    from .pytorch.crf import FORBIDDEN
-
+    module = module_of(model)
+    xp = model.ops.xp
     sizes = [len(rows) for rows in emissions]
     if allowed is not None:
         emissions = [
-            rows if mask is None else rows + (~model.ops.xp.asarray(mask)) * FORBIDDEN
+            rows if mask is None else xp.where(xp.asarray(mask), rows, xp.float32("-inf"))
             for rows, mask in zip(emissions, allowed, strict=True)
         ]
-    shim = shim_of(model)
-    flat = xp2torch(model.ops.asarray2f(model.ops.xp.concatenate(emissions)), device=shim.device)
-    tags = shim.module.viterbi(flat, torch.tensor(sizes, dtype=torch.int64))
+    flat = xp2torch(xp.concatenate(emissions), device=shim_of(model).device)
+    tags = module.viterbi(flat, torch.tensor(sizes, dtype=torch.int64))
     return split_rows(model, torch2xp(tags), sizes)

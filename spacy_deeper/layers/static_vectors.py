@@ -2,7 +2,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy
-from spacy.attrs import ORTH
 from spacy.tokens import Doc
 from spacy.util import registry
 from thinc.api import Model
@@ -33,9 +32,12 @@ def init(model: Model, X: list[Doc] | None = None, Y: Any = None) -> None:
 def forward(
     model: Model, docs: list[Doc], is_train: bool
 ) -> tuple[list[Floats2d], Callable[[list[Floats2d]], list[Doc]]]:
-    keys = numpy.concatenate([doc.to_array(ORTH) for doc in docs])
+    vectors = docs[0].vocab.vectors
+    keys = numpy.concatenate([doc.to_array(vectors.attr) for doc in docs])
     if len(keys):
-        rows = model.ops.asarray2f(docs[0].vocab.vectors.get_batch(keys))
+        rows = model.ops.asarray2f(vectors.get_batch(keys))
+        if vectors.mode == "default":  # which gives an unknown word the last row of the table
+            rows[model.ops.xp.asarray(vectors.find(keys=keys)) < 0] = 0
     else:
         rows = model.ops.alloc2f(0, model.get_dim("nO"))
-    return split_rows(model, rows, [len(doc) for doc in docs]), lambda dYs: docs
+    return split_rows(model, rows, [len(doc) for doc in docs]), lambda dYs: []

@@ -49,11 +49,17 @@ class TorchShim(PyTorchShim):
         """Grow the module, keeping what it learned: old weights fill the leading corner."""
         old = self._model.state_dict()
         self.build(**{**self.cfg, **sizes})
-        new = self._model.state_dict()
-        for name, value in old.items():
-            new[name][tuple(slice(0, size) for size in value.shape)] = value
-        self._model.load_state_dict(new)
-        # Optimizers key their moments by this id: those of the old shape must not be found.
+        for name, value in self._model.state_dict().items():  # shares memory with the module
+            value[tuple(slice(0, size) for size in old[name].shape)] = old[name]
+        self._renew_id()
+
+    def copy(self) -> "TorchShim":
+        other = super().copy()
+        other._renew_id()
+        return other
+
+    def _renew_id(self) -> None:
+        # Optimizers key a parameter's moments by this id: another one's must not be found.
         with Shim.global_id_lock:
             Shim.global_id += 1
             self.id = Shim.global_id
@@ -81,7 +87,8 @@ class TorchShim(PyTorchShim):
         if msg["state"]:
             self.build(**msg["config"])
             device = get_torch_default_device()
-            self._model.load_state_dict(torch.load(BytesIO(msg["state"]), map_location=device))
+            state = torch.load(BytesIO(msg["state"]), map_location=device, weights_only=True)
+            self._model.load_state_dict(state)
         return self
 
 
@@ -97,6 +104,14 @@ def shim_of(model: Model) -> TorchShim:
     return shim
 
 
+def module_of(model: Model) -> Any:
+    """Return the torch module of a layer made by `torch_layer`."""
+    module = shim_of(model).module
+    if module is None:
+        raise ValueError(Errors.D200.format(name=model.name))
+    return module
+
+
 def call_module(
     model: Model, is_train: bool, *inputs: Any, **options: Any
 ) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
@@ -106,9 +121,8 @@ def call_module(
     RETURNS: the output array, and a callback from its gradient to those of the inputs, with
         None for those that have none.
     """
+    module_of(model)
     shim = shim_of(model)
-    if shim.module is None:
-        raise ValueError(Errors.D200.format(name=model.name))
     xp = model.ops.xp
     tensors = tuple(
         xp2torch(x, requires_grad=is_train and x.dtype.kind == "f", device=shim.device)

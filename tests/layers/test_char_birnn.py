@@ -78,9 +78,7 @@ def test_a_word_without_characters_is_zeros() -> None:
     assert (output[[0, 2]] != 0).all()
 
 
-@pytest.mark.parametrize(
-    ("settings", "code"), [({"width": 5}, "D202"), ({"cell": "rnn"}, "D203")]
-)
+@pytest.mark.parametrize(("settings", "code"), [({"width": 5}, "D202"), ({"cell": "rnn"}, "D203")])
 def test_settings_that_can_not_be(settings: dict, code: str) -> None:
     with pytest.raises(ValueError, match=rf"^\[{code}\]"):
         CharBiRNN(**settings)

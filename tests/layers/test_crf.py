@@ -1,4 +1,4 @@
-from itertools import product
+from itertools import combinations, product
 
 import numpy
 import pytest
@@ -216,6 +216,28 @@ def test_decoding_is_that_of_pytorch_crf_if_no_constraint_binds(n_tags: int) -> 
     theirs = crf.decode(padded, mask)
     assert split(crf.viterbi(emissions, lengths), lengths) == theirs
     assert any(any(tags) for tags in theirs)
+
+
+@pytest.mark.parametrize("n_tags", [3, 5])
+def test_span_probabilities_are_those_of_enumeration(n_tags: int) -> None:
+    """An entity begins with B-X, goes on with I-X, and no I-X follows."""
+    crf, text = random_crf(n_tags), random_texts(n_tags)[2]
+    sequences = all_sequences(*text.shape)
+    values = scores(crf, text, sequences)
+    spans, expected = [], []
+    for start, end in combinations(range(len(text) + 1), 2):
+        for label in range(n_tags // 2):
+            begin, inside = 1 + 2 * label, 2 + 2 * label
+            there = (sequences[:, start] == begin) & (sequences[:, start + 1 : end] == inside).all(
+                axis=1
+            )
+            if end < len(text):
+                there &= sequences[:, end] != inside
+            spans.append((start, end, label))
+            expected.append(numpy.exp(logsumexp(values[there]) - logsumexp(values)))
+    probabilities = crf.span_probabilities(torch.from_numpy(text), spans)
+    numpy.testing.assert_allclose(probabilities.numpy(), expected, atol=1e-9)
+    assert crf.span_probabilities(torch.from_numpy(text), []).shape == (0,)
 
 
 def test_no_tokens() -> None:

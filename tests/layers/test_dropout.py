@@ -56,7 +56,9 @@ each_case = pytest.mark.parametrize("case", [BIRNN, HEAD, DISTMULT], ids=["birnn
 
 def differs(case: Case, model) -> bool:
     """Whether two passes in training differ, or a training pass from prediction."""
-    outputs = [numpy.concatenate([y.ravel() for y in model(case.X, train)[0]]) for train in (1, 1, 0)]
+    outputs = [
+        numpy.concatenate([y.ravel() for y in model(case.X, train)[0]]) for train in (1, 1, 0)
+    ]
     noisy = not numpy.array_equal(outputs[0], outputs[1])
     assert noisy == (not numpy.allclose(outputs[1], outputs[2], atol=1e-6))
     return noisy

@@ -46,6 +46,8 @@ CHARS = torch.tensor([1, 2, 2, 0, 1, 4])
 )
 def test_modules(module: torch.nn.Module, shape: tuple | None, others: tuple) -> None:
     module = module.double()
+    for parameter in module.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
     rows = () if shape is None else (torch.randn(shape, dtype=torch.float64, requires_grad=True),)
     # The parameters are given to be changed in place.
     assert gradcheck(

@@ -75,7 +75,6 @@ def test_cosine_of_a_zero_vector_is_zero() -> None:
     assert torch.isfinite(g.grad).all()
 
 
-
 @pytest.fixture(params=[DistMult, RelationHead], ids=lambda layer: layer.__name__)
 def model(request: pytest.FixtureRequest):
     model = request.param(nI=P, nO=R)

