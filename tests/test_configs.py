@@ -57,6 +57,9 @@ def settings(config):
     (cell,) = {part["cell"] for part in (*encoders, shared["embed"]["char"])}
     (width,) = {part["width"] for part in (*encoders, *listeners)}
     training = config["training"]
+    learn_rate = training["optimizer"]["learn_rate"]
+    if isinstance(learn_rate, dict):  # a schedule
+        learn_rate = learn_rate["initial_rate"]
     return {
         "cell": cell,
         "width": width,
@@ -68,7 +71,7 @@ def settings(config):
         "dropout": (training["dropout"], re["head"]["dropout"]),
         "threshold": parts["relation_scorer"]["threshold"],
         "loss_weight": parts["relation_scorer"]["loss_weight"],
-        "optimizer": (training["optimizer"]["@optimizers"], training["optimizer"]["learn_rate"]),
+        "optimizer": (training["optimizer"]["@optimizers"], learn_rate),
     }
 
 
@@ -78,8 +81,9 @@ def test_table_1(name):
 
 
 def test_batch_sizes():
-    assert merged("ade")["training"]["batcher"]["size"] == 16
-    assert merged("conll04")["training"]["batcher"]["@batchers"] == "spacy.batch_by_sequence.v1"
+    for name, size in (("ade", 16), ("conll04", 2)):
+        batcher = merged(name)["training"]["batcher"]
+        assert batcher == {"@batchers": "spacy.batch_by_sequence.v1", "size": size}
 
 
 @pytest.fixture(scope="module", params=NAMES)

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from spacy.util import registry
@@ -44,19 +45,20 @@ def BiRNN(
     if depth == 0:
         return noop()
 
-    def build(**sizes: int) -> Any:
-        from .pytorch.birnn import StackedBiRNN
-
-        return StackedBiRNN(depth=depth, cell=cell, **sizes)
-
     return torch_layer(
         "birnn",
-        build,
+        partial(build, depth=depth, cell=cell),
         forward,
         init=init,
         dims={"nI": nI, "nO": width},
         attrs=dropout_attrs(dropout),
     )
+
+
+def build(**sizes: Any) -> Any:
+    from .pytorch.birnn import StackedBiRNN
+
+    return StackedBiRNN(**sizes)
 
 
 def init(model: Model, X: list[Floats2d] | None = None, Y: Any = None) -> None:

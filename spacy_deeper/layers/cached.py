@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from spacy.attrs import ORTH, SPACY
@@ -19,27 +20,27 @@ def cached(layer: Model[list[Doc], list[Any]], max_mb: int) -> Model[list[Doc], 
         the model share it, and the cache: a frozen encoder is large, and Thinc can't copy all.
     """
     cache = VectorCache(max_mb * 2**20)
-
-    def forward(
-        model: Model, docs: list[Doc], is_train: bool
-    ) -> tuple[list[Any], Callable[[list[Any]], list[Doc]]]:
-        cache.active = cache.active or is_train
-        if not cache.active:
-            return layer.predict(docs), lambda dYs: []
-        keys = [text_key(doc) for doc in docs]
-        found = {key: cache.get(key) for key in keys}
-        missing = {key: doc for key, doc in zip(keys, docs, strict=True) if found[key] is None}
-        if missing:
-            for key, rows in zip(missing, layer.predict(list(missing.values())), strict=True):
-                found[key] = rows
-                cache.put(key, rows)
-        return [found[key] for key in keys], lambda dYs: []
-
-    return Model(f"cached({layer.name})", forward, init=init, layers=[layer])
+    return Model(f"cached({layer.name})", partial(forward, layer, cache), init=init, layers=[layer])
 
 
 def init(model: Model, X: list[Doc] | None = None, Y: Any = None) -> None:
     model.layers[0].initialize(X=X)
+
+
+def forward(
+    layer: Model, cache: "VectorCache", model: Model, docs: list[Doc], is_train: bool
+) -> tuple[list[Any], Callable[[list[Any]], list[Doc]]]:
+    cache.active = cache.active or is_train
+    if not cache.active:
+        return layer.predict(docs), lambda dYs: []
+    keys = [text_key(doc) for doc in docs]
+    found = {key: cache.get(key) for key in keys}
+    missing = {key: doc for key, doc in zip(keys, docs, strict=True) if found[key] is None}
+    if missing:
+        for key, rows in zip(missing, layer.predict(list(missing.values())), strict=True):
+            found[key] = rows
+            cache.put(key, rows)
+    return [found[key] for key in keys], lambda dYs: []
 
 
 def text_key(doc: Doc) -> bytes:
@@ -48,7 +49,7 @@ def text_key(doc: Doc) -> bytes:
 
 
 class VectorCache:
-    """The arrays used last, up to a number of bytes."""
+    """The arrays used last, up to a number of bytes. Pickled and copied without them."""
 
     def __init__(self, max_bytes: int) -> None:
         self.active = False
@@ -58,6 +59,9 @@ class VectorCache:
 
     def __len__(self) -> int:
         return len(self._arrays)
+
+    def __reduce__(self) -> tuple[type, tuple[int]]:
+        return VectorCache, (self.max_bytes,)
 
     def get(self, key: bytes) -> Any | None:
         """Return the array and mark it as used, or None."""

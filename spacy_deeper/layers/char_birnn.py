@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy
@@ -35,19 +36,20 @@ def CharBiRNN(
     check_choice("cell", cell, CELLS)
     check_width("CharBiRNN", width)
 
-    def build(**sizes: int) -> Any:
-        from .pytorch.char_birnn import CharBiRNN
-
-        return CharBiRNN(embed_size=embed_size, cell=cell, **sizes)
-
     return torch_layer(
         "char_birnn",
-        build,
+        partial(build, embed_size=embed_size, cell=cell),
         forward,
         init=init,
         dims={"nO": width, "nV": rows},
         attrs={"max_chars": max_chars},
     )
+
+
+def build(**sizes: Any) -> Any:
+    from .pytorch.char_birnn import CharBiRNN
+
+    return CharBiRNN(**sizes)
 
 
 def init(model: Model, X: Any = None, Y: Any = None) -> None:

@@ -18,12 +18,13 @@ def CRF(nO: int | None = None) -> Model[tuple[list[Floats2d], list[Ints1d]], Flo
     nO (Optional[int]): The number of tags K; known once the labels are.
     """
 
-    def build(**sizes: int) -> Any:
-        from .pytorch.crf import BIOCRF
-
-        return BIOCRF(**sizes)
-
     return torch_layer("crf", build, forward, init=init, dims={"nO": nO})
+
+
+def build(**sizes: Any) -> Any:
+    from .pytorch.crf import BIOCRF
+
+    return BIOCRF(**sizes)
 
 
 def init(model: Model, X: Any = None, Y: Any = None) -> None:

@@ -18,9 +18,10 @@ def DistMult(
     dropout (Optional[float]): Dropout on the entities; None obeys `[training] dropout`.
     """
 
-    def build(**sizes: int) -> Any:
-        from .pytorch.distmult import DistMult
-
-        return DistMult(**sizes)
-
     return pair_layer("distmult", build, dropout, nI, nO)
+
+
+def build(**sizes: Any) -> Any:
+    from .pytorch.distmult import DistMult
+
+    return DistMult(**sizes)

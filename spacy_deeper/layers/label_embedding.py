@@ -16,12 +16,13 @@ def LabelEmbedding(width: int = 25, nV: int | None = None) -> Model[Ints1d, Floa
     nV (Optional[int]): The number of tags; known once the entity labels are.
     """
 
-    def build(num_embeddings: int, embedding_dim: int) -> Any:
-        from torch.nn import Embedding
-
-        return Embedding(num_embeddings, embedding_dim)
-
     return torch_layer("label_embedding", build, forward, init=init, dims={"nO": width, "nV": nV})
+
+
+def build(**sizes: Any) -> Any:
+    from torch.nn import Embedding
+
+    return Embedding(**sizes)
 
 
 def init(model: Model, X: Any = None, Y: Any = None) -> None:

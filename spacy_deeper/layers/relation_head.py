@@ -1,3 +1,4 @@
+from functools import partial
 from typing import Any
 
 from spacy.util import registry
@@ -28,9 +29,16 @@ def RelationHead(
     """
     check_choice("activation", activation, ACTIVATIONS)
 
-    def build(**sizes: int) -> Any:
-        from .pytorch.relation_head import RelationHead
+    return pair_layer(
+        "relation_head",
+        partial(build, hidden_size=hidden_size, activation=activation),
+        dropout,
+        nI,
+        nO,
+    )
 
-        return RelationHead(hidden_size=hidden_size, activation=activation, **sizes)
 
-    return pair_layer("relation_head", build, dropout, nI, nO)
+def build(**sizes: Any) -> Any:
+    from .pytorch.relation_head import RelationHead
+
+    return RelationHead(**sizes)

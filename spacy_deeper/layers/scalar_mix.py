@@ -17,12 +17,13 @@ def ScalarMix(layers: int | None = None) -> Model[list[Floats3d], list[Floats2d]
     layers (Optional[int]): The number of layers L; found from the data if None.
     """
 
-    def build(**sizes: int) -> Any:
-        from .pytorch.scalar_mix import ScalarMix
-
-        return ScalarMix(**sizes)
-
     return torch_layer("scalar_mix", build, forward, init=init, dims={"nL": layers, "nO": None})
+
+
+def build(**sizes: Any) -> Any:
+    from .pytorch.scalar_mix import ScalarMix
+
+    return ScalarMix(**sizes)
 
 
 def init(model: Model, X: list[Floats3d] | None = None, Y: Any = None) -> None:

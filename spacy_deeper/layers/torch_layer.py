@@ -46,7 +46,12 @@ class TorchShim(PyTorchShim):
         self._model = self.builder(**sizes).to(get_torch_default_device())
 
     def resize(self, **sizes: Any) -> None:
-        """Grow the module, keeping what it learned: old weights fill the leading corner."""
+        """Grow the module, keeping what it learned: old weights fill the leading corner.
+
+        Does nothing before `build`.
+        """
+        if self._model is None:
+            return
         old = self._model.state_dict()
         self.build(**{**self.cfg, **sizes})
         for name, value in self._model.state_dict().items():  # shares memory with the module

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from spacy.util import registry
@@ -25,12 +26,19 @@ def TwoLayerScorer(
     """
     check_choice("activation", activation, ACTIVATIONS)
 
-    def build(**sizes: int) -> Any:
-        from .pytorch.ffnn import TwoLayerScorer
+    return torch_layer(
+        "two_layer_scorer",
+        partial(build, hidden_size=hidden_size, activation=activation),
+        forward,
+        init=init,
+        dims={"nI": nI, "nO": nO},
+    )
 
-        return TwoLayerScorer(hidden_size=hidden_size, activation=activation, **sizes)
 
-    return torch_layer("two_layer_scorer", build, forward, init=init, dims={"nI": nI, "nO": nO})
+def build(**sizes: Any) -> Any:
+    from .pytorch.ffnn import TwoLayerScorer
+
+    return TwoLayerScorer(**sizes)
 
 
 def init(model: Model, X: list[Floats2d] | None = None, Y: Any = None) -> None:

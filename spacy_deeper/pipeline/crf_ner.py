@@ -222,5 +222,6 @@ class CRFEntityTagger(TrainablePipe):
         if not self.labels:
             raise ValueError(Errors.D210.format(name=self.name, what="entity"))
         self.model.set_dim("nO", bio.n_tags(len(self.labels)), force=True)
-        sample = [eg.predicted for eg in islice(get_examples(), 10) if len(eg.predicted)]
+        nonempty = (eg.predicted for eg in get_examples() if len(eg.predicted))
+        sample = list(islice(nonempty, 10))
         self.model.initialize(X=sample or None)

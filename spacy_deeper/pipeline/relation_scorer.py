@@ -123,7 +123,10 @@ class RelationScorer(TrainablePipe):
 
     @property
     def threshold(self) -> float:
-        """θ: the score that a predicted relation exceeds. What is set here is saved."""
+        """θ: the score that a predicted relation exceeds.
+
+        What is set here is saved with the pipeline, and then prevails over its config.
+        """
         return self.cfg.get("threshold", self._threshold)
 
     @threshold.setter
@@ -181,7 +184,7 @@ class RelationScorer(TrainablePipe):
             entities = [self._entities(docs[i].ents) for i in paired]
             logits = self.model.predict(([docs[i] for i in paired], entities))
             for i, values in zip(paired, logits, strict=True):
-                scores[i] = _sigmoid(xp, values)
+                scores[i] = self.model.ops.sigmoid(values)
         return scores
 
     def set_annotations(self, docs: Iterable[Doc], scores: Sequence[Floats3d]) -> None:
@@ -255,7 +258,8 @@ class RelationScorer(TrainablePipe):
             truth = xp.asarray(truth)
             pairs = 1.0 - xp.eye(len(g.spans), dtype="f")[:, :, None]
             loss += float((_cross_entropy(xp, values, truth) * pairs).sum())
-            d_scores.append((_sigmoid(xp, values) - truth) * pairs * xp.float32(scale))
+            d_values = self.model.ops.sigmoid(values) - truth
+            d_scores.append(d_values * pairs * xp.float32(scale))
         return loss * scale, d_scores
 
     def _number(self, key: str, what: str, label: str) -> int:
@@ -321,7 +325,8 @@ class RelationScorer(TrainablePipe):
                 raise ValueError(Errors.D210.format(name=self.name, what=what))
         self.model.set_dim("nO", len(self.labels), force=True)
         self.model.get_ref("labels").set_dim("nV", bio.n_tags(len(self.entity_labels)), force=True)
-        sample = [eg.predicted for eg in islice(get_examples(), 10) if len(eg.predicted)]
+        nonempty = (eg.predicted for eg in get_examples() if len(eg.predicted))
+        sample = list(islice(nonempty, 10))
         entities = [self._entities([]) for _ in sample]
         self.model.initialize(X=(sample, entities) if sample else None)
 
@@ -344,14 +349,20 @@ class _GoldEntities:
     """
 
     def __init__(self, example: Example) -> None:
-        self.spans = _entity_spans(example.reference)
+        self.spans: list[Span] = []
+        self.last: list[int] = []
         # The two docs may be tokenized differently: the last of the aligned tokens counts.
-        aligned = example.alignment.y2x
-        self.last = [int(aligned[span.start : span.end].max()) for span in self.spans]
+        # Only white space aligns to none.
+        for span in _entity_spans(example.reference):
+            aligned = example.alignment.y2x[span.start : span.end]
+            if len(aligned):
+                self.spans.append(span)
+                self.last.append(int(aligned.max()))
         index = {_key(span): i for i, span in enumerate(self.spans)}
         self.relations = [
-            (index[_key(relation.head)], index[_key(relation.tail)], relation.label)
-            for relation in get_relations(example.reference)
+            (index[_key(head)], index[_key(tail)], label)
+            for head, tail, label, _ in get_relations(example.reference)
+            if _key(head) in index and _key(tail) in index
         ]
 
 
@@ -372,11 +383,6 @@ def _probability(name: str, value: float) -> float:
     if not 0.0 <= value <= 1.0:
         raise ValueError(Errors.D208.format(name=name, value=value))
     return float(value)
-
-
-def _sigmoid(xp: Any, x: Any) -> Any:
-    # By tanh: no overflow at either end.
-    return 0.5 * (xp.tanh(0.5 * x) + 1.0)
 
 
 def _cross_entropy(xp: Any, logits: Any, truth: Any) -> Any:
