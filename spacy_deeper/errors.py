@@ -149,3 +149,7 @@ class Errors(metaclass=ErrorsWithCodes):
         "The labels given to {name} are not usable: {labels!r}. Expected a list of relation labels "
         'or what `spacy init labels` writes: {{"relations": [...], "entities": [...]}}.'
     )
+    D214 = (
+        "The argument '{span}' of a gold relation has no entity type. Put it into doc.ents, or "
+        "give the span a label, in: {text}"
+    )

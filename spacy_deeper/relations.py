@@ -65,13 +65,15 @@ def set_relations(doc: Doc, relations: Iterable[RelationLike]) -> None:
     An empty list is stored as well, and says that the doc was annotated and has no relation.
 
     doc (Doc): The document.
-    relations (Iterable[RelationLike]): `Relation`s, or tuples (head, tail, label[, score]). Take
-        the spans from `doc.ents`, or give them labels: these are the entity types of the relation.
+    relations (Iterable[RelationLike]): `Relation`s, or tuples (head, tail, label[, score]). The
+        spans' labels are the entity types of the relation; a span without one, such as `doc[0:3]`,
+        has that of the same span in `doc.ents`.
     RAISES (ValueError): If an item is no relation between two spans of this doc, or is there twice.
         The relations of the doc are then as before.
     """
     rows = []
     seen = set()
+    types = {(ent.start, ent.end): ent.label_ for ent in doc.ents}
     for index, item in enumerate(relations):
         if not isinstance(item, tuple) or len(item) not in (3, 4):
             raise ValueError(Errors.D003.format(index=index, item=item))
@@ -88,8 +90,11 @@ def set_relations(doc: Doc, relations: Iterable[RelationLike]) -> None:
         if key in seen:
             raise ValueError(Errors.D008.format(index=index, head=head, tail=tail, label=label))
         seen.add(key)
+        head_type, tail_type = (
+            span.label_ or types.get((span.start, span.end), "") for span in (head, tail)
+        )
         score = _as_score(score, index)
-        rows.append([*head_at, head.label_, *tail_at, tail.label_, str(label), score])
+        rows.append([*head_at, head_type, *tail_at, tail_type, str(label), score])
     _store(doc, rows)
 
 

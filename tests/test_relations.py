@@ -469,3 +469,11 @@ def test_import_is_light() -> None:
 def test_public_names() -> None:
     assert sorted(spacy_deeper.__all__) == spacy_deeper.__all__
     assert all(hasattr(spacy_deeper, name) for name in spacy_deeper.__all__)
+
+
+def test_unlabelled_spans_have_the_types_of_the_entities():
+    doc = Doc(Vocab(), words=["Ann", "left", "Oslo", "today"])
+    doc.ents = [Span(doc, 0, 1, label="Peop"), Span(doc, 2, 3, label="Loc")]
+    set_relations(doc, [(doc[0:1], doc[2:3], "Left"), (doc[0:1], doc[2:4], "Left")])
+    types = [(relation.head.label_, relation.tail.label_) for relation in get_relations(doc)]
+    assert types == [("Peop", "Loc"), ("Peop", "")]

@@ -375,6 +375,8 @@ def _entity_spans(doc: Doc) -> list[Span]:
     spans = {_key(span): span for span in doc.ents}
     for relation in get_relations(doc):
         for span in (relation.head, relation.tail):
+            if not span.label_:
+                raise ValueError(Errors.D214.format(span=span.text, text=doc.text[:100]))
             spans.setdefault(_key(span), span)
     return list(spans.values())
 

@@ -256,3 +256,12 @@ def test_init_labels_command(docs, corpus, monkeypatch):
     assert nlp.get_pipe("crf_ner").label_data == ENTS
     assert nlp.get_pipe("relation_scorer").label_data == expected
     assert step(nlp, pair(nlp, docs))["relation_scorer"] > 0
+
+
+def test_an_argument_without_type(docs):
+    """It would be an entity that no tag stands for."""
+    nlp = build()
+    doc = nlp.make_doc("Ann left Oslo")
+    doc._.relations = [(doc[0:1], doc[2:3], "Left")]
+    with pytest.raises(ValueError, match=r"\[D214\].*'Ann'.*Ann left Oslo"):
+        initialize(nlp, pair(nlp, [*docs, doc]))
