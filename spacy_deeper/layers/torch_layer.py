@@ -152,6 +152,20 @@ def split_rows(model: Model, rows: Any, sizes: Sequence[int]) -> list[Any]:
     return model.ops.unflatten(rows, cast(Ints1d, numpy.asarray(sizes, dtype="int64")))
 
 
+def forward_rows(
+    model: Model, Xs: list[Any], is_train: bool
+) -> tuple[list[Any], Callable[[list[Any]], list[Any]]]:
+    """Run a layer's module on the rows of all texts at once."""
+    sizes = [len(X) for X in Xs]
+    Y, bp_module = call_module(model, is_train, model.ops.xp.concatenate(Xs))
+
+    def backprop(dYs: list[Any]) -> list[Any]:
+        dX = bp_module(model.ops.xp.concatenate(dYs))[0]
+        return split_rows(model, dX, sizes)
+
+    return split_rows(model, Y, sizes), backprop
+
+
 def dropout_attrs(rate: float | None) -> dict[str, float]:
     """Return the attributes of a layer with dropout.
 

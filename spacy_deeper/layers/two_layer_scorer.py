@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -6,7 +5,7 @@ from spacy.util import registry
 from thinc.api import Model
 from thinc.types import Floats2d
 
-from .torch_layer import call_module, check_choice, shim_of, split_rows, torch_layer
+from .torch_layer import check_choice, forward_rows, shim_of, torch_layer
 
 ACTIVATIONS = ("relu", "tanh", "gelu", "sigmoid", "linear")
 
@@ -29,7 +28,7 @@ def TwoLayerScorer(
     return torch_layer(
         "two_layer_scorer",
         partial(build, hidden_size=hidden_size, activation=activation),
-        forward,
+        forward_rows,
         init=init,
         dims={"nI": nI, "nO": nO},
     )
@@ -46,16 +45,3 @@ def init(model: Model, X: list[Floats2d] | None = None, Y: Any = None) -> None:
         model.set_dim("nI", X[0].shape[1])
     if model.has_dim("nI") and model.has_dim("nO"):
         shim_of(model).build(nI=model.get_dim("nI"), nO=model.get_dim("nO"))
-
-
-def forward(
-    model: Model, Xs: list[Floats2d], is_train: bool
-) -> tuple[list[Floats2d], Callable[[list[Floats2d]], list[Floats2d]]]:
-    sizes = [len(X) for X in Xs]
-    Y, bp_module = call_module(model, is_train, model.ops.xp.concatenate(Xs))
-
-    def backprop(dYs: list[Floats2d]) -> list[Floats2d]:
-        dX = bp_module(model.ops.xp.concatenate(dYs))[0]
-        return split_rows(model, dX, sizes)
-
-    return split_rows(model, Y, sizes), backprop

@@ -11,37 +11,23 @@ from spacy.pipeline import TrainablePipe
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 from spacy.vocab import Vocab
-from thinc.api import Config, Model
+from thinc.api import Model
 from thinc.types import Floats2d, Ints1d
 
 from .. import bio
 from ..errors import Errors
 from ..layers.crf import span_probabilities, viterbi
+from .default_model import default_model
 from .loss import Reduction, loss_scale
 
 _IOB_I, _IOB_B = 1, 3  # spaCy's codes; a B without a type marks a blocked token
 
-DEFAULT_MODEL = Config().from_str("""
+DEFAULT_MODEL = default_model("""
 [model]
 @architectures = "spacy_deeper.CRFTagger.v1"
 hidden_size = 64
 activation = "tanh"
-
-[model.tok2vec]
-@architectures = "spacy.HashEmbedCNN.v2"
-pretrained_vectors = null
-width = 96
-depth = 4
-embed_size = 2000
-window_size = 1
-maxout_pieces = 3
-subword_features = true
-
-[model.encode]
-@layers = "spacy_deeper.BiRNN.v1"
-width = 128
-depth = 1
-""")["model"]
+""")
 
 
 @Language.factory(

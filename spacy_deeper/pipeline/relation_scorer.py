@@ -11,40 +11,26 @@ from spacy.pipeline import TrainablePipe
 from spacy.tokens import Doc, Span
 from spacy.training import Example, validate_examples
 from spacy.vocab import Vocab
-from thinc.api import Config, Model, Optimizer, set_dropout_rate
+from thinc.api import Model, Optimizer, set_dropout_rate
 from thinc.types import Floats3d, Ints2d
 
 from .. import bio
 from ..errors import Errors, Warnings
 from ..models.relation_model import RelationInT
 from ..relations import get_relations, install_extension, set_relations
+from .default_model import default_model
 from .loss import Reduction, loss_scale
 
-DEFAULT_MODEL = Config().from_str("""
+DEFAULT_MODEL = default_model("""
 [model]
 @architectures = "spacy_deeper.RelationModel.v1"
 label_embedding = 25
-
-[model.tok2vec]
-@architectures = "spacy.HashEmbedCNN.v2"
-pretrained_vectors = null
-width = 96
-depth = 4
-embed_size = 2000
-window_size = 1
-maxout_pieces = 3
-subword_features = true
-
-[model.encode]
-@layers = "spacy_deeper.BiRNN.v1"
-width = 128
-depth = 1
 
 [model.head]
 @layers = "spacy_deeper.RelationHead.v1"
 hidden_size = 128
 activation = "relu"
-""")["model"]
+""")
 
 
 @Language.factory(
