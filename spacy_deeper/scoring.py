@@ -6,6 +6,7 @@ Items are compared as sets over their union, so one that is missing on either si
 All scores are floats, 0.0 where there is nothing to score.
 """
 
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from itertools import accumulate, chain
@@ -16,7 +17,8 @@ from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.util import registry
 
-from .relations import get_relations
+from .errors import Warnings
+from .relations import get_relations, has_relations
 
 Scorer: TypeAlias = Callable[..., dict[str, Any]]
 Counts: TypeAlias = defaultdict[str, PRFScore]
@@ -77,6 +79,10 @@ def score_relations(examples: Iterable[Example], **kwargs: Any) -> dict[str, Any
     """
     strict: Counts = defaultdict(PRFScore)
     boundaries: Counts = defaultdict(PRFScore)
+    examples = list(examples)
+    references = [example.reference for example in examples]
+    if any(len(doc.ents) > 1 for doc in references) and not any(map(has_relations, references)):
+        warnings.warn(Warnings.DW001.format(count=len(examples)), stacklevel=2)
     for example in examples:
         gold, pred = _relation_keys(example.reference), _relation_keys(example.predicted)
         _count(strict, gold, pred)

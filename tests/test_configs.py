@@ -26,6 +26,7 @@ TABLE_1 = {
         "threshold": 0.9,
         "loss_weight": 5.0,
         "optimizer": ("spacy_deeper.NAdam.v1", 5e-4),
+        "regularization": [0.0, 0.0],
     },
     "ade": {
         "cell": "gru",
@@ -39,6 +40,7 @@ TABLE_1 = {
         "threshold": 0.9,
         "loss_weight": 5.0,
         "optimizer": ("Adam.v1", 5e-4),
+        "regularization": [0.0, 0.0],
     },
 }
 
@@ -72,6 +74,7 @@ def settings(config):
         "threshold": parts["relation_scorer"]["threshold"],
         "loss_weight": parts["relation_scorer"]["loss_weight"],
         "optimizer": (training["optimizer"]["@optimizers"], learn_rate),
+        "regularization": [training["optimizer"].get(name, 0.0) for name in ("L2", "grad_clip")],
     }
 
 

@@ -10,6 +10,7 @@ from spacy.training import Example
 from spacy.util import registry
 from spacy.vocab import Vocab
 
+from spacy_deeper import set_relations
 from spacy_deeper.scoring import score_entities, score_relations
 
 VOCAB = Vocab()
@@ -340,3 +341,11 @@ def test_names_are_spacys() -> None:
     theirs = Scorer.score_spans([example], "ents")
     ours = score_entities([example])
     assert theirs == {key: ours[key] for key in theirs}
+
+
+def test_references_without_any_relations_set_are_warned_of() -> None:
+    gold = make_ents([(0, 1, "Peop"), (4, 5, "Loc")])
+    with pytest.warns(UserWarning, match=r"\[DW001\] None of the 1 reference docs"):
+        score_relations([Example(gold.copy(), gold)])
+    set_relations(gold, [])
+    score_relations([Example(gold.copy(), gold)])

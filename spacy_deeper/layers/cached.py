@@ -17,10 +17,17 @@ def cached(layer: Model[list[Doc], list[Any]], max_mb: int) -> Model[list[Doc], 
     megabytes used last. It is never saved, and a pipeline that does not train has none.
 
     layer: Maps docs to one array each, a row for each token, without dropout of its own. Copies of
-        the model share it, and the cache: a frozen encoder is large, and Thinc can't copy all.
+        the model share it, and the cache.
     """
     cache = VectorCache(max_mb * 2**20)
-    return Model(f"cached({layer.name})", partial(forward, layer, cache), init=init, layers=[layer])
+    return Frozen(f"cached({layer.name})", partial(forward, cache), init=init, layers=[layer])
+
+
+class Frozen(Model):
+    """A layer that never changes, so that a copy of it is itself: encoders are large."""
+
+    def _copy(self, seen: Any = None) -> "Frozen":
+        return self
 
 
 def init(model: Model, X: list[Doc] | None = None, Y: Any = None) -> None:
@@ -28,8 +35,9 @@ def init(model: Model, X: list[Doc] | None = None, Y: Any = None) -> None:
 
 
 def forward(
-    layer: Model, cache: "VectorCache", model: Model, docs: list[Doc], is_train: bool
+    cache: "VectorCache", model: Model, docs: list[Doc], is_train: bool
 ) -> tuple[list[Any], Callable[[list[Any]], list[Doc]]]:
+    layer = model.layers[0]
     cache.active = cache.active or is_train
     if not cache.active:
         return layer.predict(docs), lambda dYs: []

@@ -10,7 +10,15 @@ from thinc.api import Model
 from thinc.types import Floats2d
 
 from .birnn import CELLS
-from .torch_layer import call_module, check_choice, check_width, shim_of, split_rows, torch_layer
+from .torch_layer import (
+    call_module,
+    check_choice,
+    check_positive,
+    check_width,
+    shim_of,
+    split_rows,
+    torch_layer,
+)
 
 
 @registry.layers("spacy_deeper.CharBiRNN.v1")
@@ -35,6 +43,7 @@ def CharBiRNN(
     """
     check_choice("cell", cell, CELLS)
     check_width("CharBiRNN", width)
+    check_positive(embed_size=embed_size, rows=rows, max_chars=max_chars)
 
     return torch_layer(
         "char_birnn",

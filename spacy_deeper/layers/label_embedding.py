@@ -5,7 +5,7 @@ from spacy.util import registry
 from thinc.api import Model
 from thinc.types import Floats2d, Ints1d
 
-from .torch_layer import call_module, shim_of, torch_layer
+from .torch_layer import call_module, check_positive, shim_of, torch_layer
 
 
 @registry.layers("spacy_deeper.LabelEmbedding.v1")
@@ -16,6 +16,7 @@ def LabelEmbedding(width: int = 25, nV: int | None = None) -> Model[Ints1d, Floa
     nV (Optional[int]): The number of tags; known once the entity labels are.
     """
 
+    check_positive(width=width)
     return torch_layer("label_embedding", build, forward, init=init, dims={"nO": width, "nV": nV})
 
 

@@ -6,7 +6,7 @@ from thinc.api import Model
 from thinc.types import Floats3d
 
 from .pairs import EntitiesT, pair_layer
-from .torch_layer import check_choice
+from .torch_layer import check_choice, check_positive
 from .two_layer_scorer import ACTIVATIONS
 
 
@@ -28,6 +28,7 @@ def RelationHead(
         None obeys `[training] dropout`.
     """
     check_choice("activation", activation, ACTIVATIONS)
+    check_positive(hidden_size=hidden_size)
 
     return pair_layer(
         "relation_head",

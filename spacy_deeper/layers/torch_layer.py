@@ -128,6 +128,9 @@ def call_module(
     """
     module_of(model)
     shim = shim_of(model)
+    if model.has_dim("nI") and inputs[0].shape[-1] != model.get_dim("nI"):
+        width, found = model.get_dim("nI"), inputs[0].shape[-1]
+        raise ValueError(Errors.D215.format(name=model.name, width=width, found=found))
     xp = model.ops.xp
     tensors = tuple(
         xp2torch(x, requires_grad=is_train and x.dtype.kind == "f", device=shim.device)
@@ -188,6 +191,13 @@ def check_width(name: str, width: int) -> None:
     """Raise if a bidirectional layer can't split its width between two directions."""
     if width < 2 or width % 2:
         raise ValueError(Errors.D202.format(name=name, width=width))
+
+
+def check_positive(**settings: int) -> None:
+    """Raise if a size is below 1."""
+    for name, value in settings.items():
+        if value < 1:
+            raise ValueError(Errors.D216.format(name=name, value=value))
 
 
 def check_choice(name: str, value: str, choices: Any) -> None:

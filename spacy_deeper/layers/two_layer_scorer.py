@@ -5,7 +5,7 @@ from spacy.util import registry
 from thinc.api import Model
 from thinc.types import Floats2d
 
-from .torch_layer import check_choice, forward_rows, shim_of, torch_layer
+from .torch_layer import check_choice, check_positive, forward_rows, shim_of, torch_layer
 
 ACTIVATIONS = ("relu", "tanh", "gelu", "sigmoid", "linear")
 
@@ -24,6 +24,7 @@ def TwoLayerScorer(
     nI, nO (Optional[int]): Input width and number of scores; found later if None.
     """
     check_choice("activation", activation, ACTIVATIONS)
+    check_positive(hidden_size=hidden_size)
 
     return torch_layer(
         "two_layer_scorer",

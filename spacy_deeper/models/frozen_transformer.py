@@ -1,6 +1,8 @@
+import warnings
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
+from itertools import chain as iter_chain
 from math import ceil
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -9,7 +11,7 @@ from spacy.util import registry
 from thinc.api import Model, chain
 from thinc.types import Floats2d, Floats3d, Ragged
 
-from ..errors import Errors
+from ..errors import Errors, Warnings
 from ..layers.cached import cached
 from ..layers.scalar_mix import ScalarMix
 from ..layers.torch_layer import check_choice, split_rows
@@ -47,6 +49,8 @@ def FrozenTransformer(
     cache_mb (int): In training, memory for the outputs of texts seen before.
     """
     check_choice("layers", layers, ("all", "last"))
+    if not 0 < stride <= window:
+        raise ValueError(Errors.D217.format(stride=stride, window=window))
     return chain(
         cached(TransformerLayers(name, pooling, layers, window, stride), cache_mb), ScalarMix()
     )
@@ -135,5 +139,15 @@ def encode(model: Model, docs: list[Doc]) -> list[Floats3d]:
     hidden = hidden if model.attrs["layers"] == "all" else hidden[-1:]
     pieces = cast(Floats2d, torch2xp(cat(hidden, dim=-1).flatten(0, 1)))
     pooled = model.get_ref("pooling").predict(apply_alignment(model.ops, batch.align, pieces)[0])
+    unread = [
+        token
+        for token, n_pieces in zip(iter_chain.from_iterable(docs), batch.align.lengths, strict=True)
+        if n_pieces == 0 and not token.text.isspace()
+    ]
+    if unread:
+        warnings.warn(
+            Warnings.DW202.format(count=len(unread), first=unread[0], window=model.attrs["window"]),
+            stacklevel=2,
+        )
     rows = pooled.reshape((len(pooled), len(hidden), -1))
     return split_rows(model, rows, [len(doc) for doc in docs])

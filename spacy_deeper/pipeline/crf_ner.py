@@ -9,7 +9,7 @@ from spacy.attrs import ENT_IOB, ENT_TYPE
 from spacy.language import Language
 from spacy.pipeline import TrainablePipe
 from spacy.tokens import Doc, Span
-from spacy.training import Example
+from spacy.training import Example, validate_get_examples
 from spacy.vocab import Vocab
 from thinc.api import Model
 from thinc.types import Floats2d, Ints1d
@@ -201,6 +201,9 @@ class CRFEntityTagger(TrainablePipe):
         get_examples: Returns a representative sample of gold examples: all that train.
         labels (Optional[Sequence[str]]): The entity labels; collected from the examples if None.
         """
+        validate_get_examples(get_examples, "CRFEntityTagger.initialize")
+        if isinstance(labels, str | dict):
+            raise ValueError(Errors.D219.format(name=self.name, labels=labels))
         if labels is None:
             labels = sorted({ent.label_ for eg in get_examples() for ent in eg.reference.ents})
         for label in labels:

@@ -9,7 +9,7 @@ import numpy
 from spacy.language import Language
 from spacy.pipeline import TrainablePipe
 from spacy.tokens import Doc, Span
-from spacy.training import Example, validate_examples
+from spacy.training import Example, validate_examples, validate_get_examples
 from spacy.vocab import Vocab
 from thinc.api import Model, Optimizer, set_dropout_rate
 from thinc.types import Floats3d, Ints2d
@@ -17,7 +17,7 @@ from thinc.types import Floats3d, Ints2d
 from .. import bio
 from ..errors import Errors, Warnings
 from ..models.relation_model import RelationInT
-from ..relations import get_relations, install_extension, set_relations
+from ..relations import get_relations, has_relations, install_extension, set_relations
 from .default_model import default_model
 from .loss import Reduction, loss_scale
 
@@ -100,7 +100,7 @@ class RelationScorer(TrainablePipe):
         self.vocab = vocab
         self.model = model
         self.name = name
-        self.loss_weight = loss_weight
+        self.loss_weight = _number("loss_weight", loss_weight)
         self.loss_reduction = loss_reduction
         self.scorer = scorer
         self.cfg: dict[str, Any] = {"labels": [], "entity_labels": []}
@@ -214,7 +214,7 @@ class RelationScorer(TrainablePipe):
         scores, backprop = self.model.begin_update((docs, entities))
         loss, d_scores = self._get_loss(gold, scores)
         backprop(d_scores)
-        if sgd is not None:
+        if sgd not in (None, False):
             self.finish_update(sgd)
         losses[self.name] += loss
         return losses
@@ -292,16 +292,23 @@ class RelationScorer(TrainablePipe):
         labels: The relation labels, or what `spacy init labels` saved: {"relations": [...],
             "entities": [...]}; what is not given is collected from the examples.
         """
+        validate_get_examples(get_examples, "RelationScorer.initialize")
         relation_labels, entity_labels = self._given_labels(labels)
         if relation_labels is None or entity_labels is None:
             relations_seen: set[str] = set()
             entities_seen: set[str] = set()
+            n_docs = n_unset = 0
             for eg in get_examples():
                 relations = get_relations(eg.reference)
+                n_docs += 1
+                n_unset += len(eg.reference.ents) > 1 and not has_relations(eg.reference)
                 relations_seen.update(relation.label for relation in relations)
                 entities_seen.update(span.label_ for span in _entity_spans(eg.reference))
             relation_labels = sorted(relations_seen) if relation_labels is None else relation_labels
             entity_labels = sorted(entities_seen) if entity_labels is None else entity_labels
+            if n_unset and relations_seen:
+                warning = Warnings.DW201.format(name=self.name, count=n_unset, total=n_docs)
+                warnings.warn(warning, stacklevel=2)
         for label in relation_labels:
             self.add_label(label)
         for label in entity_labels:
@@ -368,8 +375,14 @@ def _entity_spans(doc: Doc) -> list[Span]:
 
 
 def _probability(name: str, value: float) -> float:
-    if not 0.0 <= value <= 1.0:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= 1.0:
         raise ValueError(Errors.D208.format(name=name, value=value))
+    return float(value)
+
+
+def _number(name: str, value: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0.0:
+        raise ValueError(Errors.D218.format(name=name, value=value))
     return float(value)
 
 

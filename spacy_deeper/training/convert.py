@@ -63,16 +63,22 @@ def convert(
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that it holds, at any time, either its old content or all of its new one."""
+    """Write a file so that it holds, at any time, either its old content or all of its new one.
+
+    A link stays one, and what is no ordinary file (/dev/stdout) is written to as it is.
+    """
+    path = path.resolve()
+    special = path.exists() and not path.is_file()
     # In the same folder: only within one file system is the replacement atomic.
-    temp = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temp = path if special else path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temp.write_bytes(data)
-        os.replace(temp, path)
+        if not special:
+            os.replace(temp, path)
     except OSError as err:
         raise ValueError(Errors.D106.format(path=path, problem=err.strerror)) from None
     finally:
         # missing_ok forgives a missing file only, and the parent may be a file.
-        if temp.exists():
+        if not special and temp.exists():
             temp.unlink()

@@ -7,6 +7,7 @@ from torch.nn.functional import cosine_similarity
 
 from spacy_deeper.layers.distmult import DistMult
 from spacy_deeper.layers.pytorch.distmult import DistMult as TorchDistMult
+from spacy_deeper.layers.pytorch.pairs import BLOCK, blocks
 from spacy_deeper.layers.pytorch.relation_head import RelationHead as TorchRelationHead
 from spacy_deeper.layers.relation_head import RelationHead
 from spacy_deeper.layers.torch_layer import shim_of
@@ -124,3 +125,33 @@ def test_the_input_width_is_found_from_the_data() -> None:
 def test_an_unknown_activation() -> None:
     with pytest.raises(ValueError, match=r"\[D203\].*'softplus'.*relu, tanh"):
         RelationHead(activation="softplus")
+
+
+@pytest.mark.parametrize(
+    "sizes", [[], [0], [3], [2, 2, 2], [9, 1, 1, 9], [1, 300, 1, 2], [400, 400]]
+)
+def test_blocks_bound_the_padding(sizes):
+    """Every text is in one block; a block of several texts stays small when padded."""
+    found = blocks(sizes)
+    assert [i for block in found for i in range(*block.indices(len(sizes)))] == [*range(len(sizes))]
+    for block in found:
+        texts = sizes[block]
+        assert len(texts) <= 1 or len(texts) * max(texts) ** 2 <= BLOCK
+
+
+@pytest.mark.parametrize("layer", [DistMult, RelationHead])
+def test_blocks_do_not_matter(layer, monkeypatch):
+    """Scores and gradients are the same in one block and in a block for each text."""
+    sizes = [3, 0, 5, 1, 2]
+    entities = numpy.random.default_rng(0).normal(size=(sum(sizes), 6)).astype("float32")
+    model = layer(nI=6, nO=2)
+    model.initialize()
+    results = []
+    for size in (1, 10_000):
+        monkeypatch.setattr("spacy_deeper.layers.pytorch.pairs.BLOCK", size)
+        scores, backprop = model.begin_update((entities, sizes))
+        results.append((scores, backprop([numpy.ones_like(score) for score in scores])))
+    (scores, gradient), (expected, expected_gradient) = results
+    for one, other in zip(scores, expected, strict=True):
+        numpy.testing.assert_allclose(one, other, atol=1e-6)
+    numpy.testing.assert_allclose(gradient, expected_gradient, atol=1e-5)

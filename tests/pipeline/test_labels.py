@@ -2,7 +2,7 @@ import pytest
 import spacy
 import srsly
 from spacy.cli._util import app
-from spacy.tokens import DocBin
+from spacy.tokens import Doc, DocBin
 from thinc.api import Adam, Config
 from typer.testing import CliRunner
 
@@ -265,3 +265,18 @@ def test_an_argument_without_type(docs):
     doc._.relations = [(doc[0:1], doc[2:3], "Left")]
     with pytest.raises(ValueError, match=r"\[D214\].*'Ann'.*Ann left Oslo"):
         initialize(nlp, pair(nlp, [*docs, doc]))
+
+
+def test_lost_relations_are_warned_of(docs):
+    """Docs whose relations were lost teach that there are none."""
+    nlp = build()
+    lost = Doc(nlp.vocab, words=["Ann", "left", "Oslo"], ents=["B-Peop", "O", "B-Loc"])
+    with pytest.warns(UserWarning, match=r"\[DW201\].* 1 of 21 training docs"):
+        initialize(nlp, pair(nlp, [*docs, lost]))
+
+
+@pytest.mark.parametrize("labels", ["Loc", {"Loc": 1}])
+def test_no_list_of_entity_labels(docs, labels):
+    nlp = build()
+    with pytest.raises(ValueError, match="D219"):
+        nlp.get_pipe("crf_ner").initialize(lambda: pair(nlp, docs), labels=labels)

@@ -184,3 +184,22 @@ def test_another_packages_extension(trained_path):
         _, _, getter, setter = own
         Doc.set_extension("relations", getter=getter, setter=setter, force=True)
     assert spacy.load(trained_path)
+
+
+def test_the_threshold_itself_is_not_enough(nlp, scorer):
+    """A score must exceed it, as in the paper."""
+    doc = Doc(nlp.vocab, words=["Ann", "left", "Oslo"], ents=["B-Peop", "O", "B-Loc"])
+    scores = numpy.zeros((2, 2, len(scorer.labels)), dtype="f")
+    scores[0, 1, 0], scores[1, 0, 0], scores[1, 0, 1] = 0.5, 0.25, 0.75
+    scores[0, 0, 0] = 0.99  # an entity and itself are no pair
+    scorer.threshold = 0.5
+    scorer.set_annotations([doc], [scores])
+    assert [(head, tail, r) for head, tail, r, _ in doc._.relations] == [
+        (doc.ents[1], doc.ents[0], scorer.labels[1])
+    ]
+
+
+@pytest.mark.parametrize("value", [-1.0, "5", None, float("nan"), True])
+def test_loss_weight_is_a_number(nlp, scorer, value):
+    with pytest.raises(ValueError, match="D218"):
+        RelationScorer(nlp.vocab, scorer.model, loss_weight=value)

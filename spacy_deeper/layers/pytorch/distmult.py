@@ -1,10 +1,10 @@
 import torch
 from torch import Tensor, nn
 
-from .packing import pad
+from .pairs import PairScorer
 
 
-class DistMult(nn.Module):
+class DistMult(PairScorer):
     """Equation 4 of Crone (2020): DISTMULT_k(g_i, g_j) = g_iᵀ · diag(M_k) · g_j.
 
     From Yang et al. (2014). Symmetric in i and j. Only the diagonals are stored: M (R, p).
@@ -22,13 +22,3 @@ class DistMult(nn.Module):
         """
         heads = g[:, None] * self.diagonals[None, :, None, :]  # (B, R, m, p)
         return (heads @ g[:, None].transpose(2, 3)).permute(0, 2, 3, 1)
-
-    def forward(self, entities: Tensor, sizes: Tensor, dropout: float = 0.0) -> Tensor:
-        """Score the pairs of each text.
-
-        entities: (M, p), the entities of all texts.
-        sizes: (B,), entities per text.
-        RETURNS: (Σ m², R): text by text, head by head, tail by tail; i = j included.
-        """
-        g, mask = pad(nn.functional.dropout(entities, dropout, self.training), sizes)
-        return self.all_pairs(g)[mask[:, :, None] & mask[:, None, :]]

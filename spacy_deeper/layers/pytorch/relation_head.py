@@ -3,10 +3,10 @@ from torch.nn.functional import normalize
 
 from .distmult import DistMult
 from .ffnn import ACTIVATIONS
-from .packing import pad
+from .pairs import PairScorer
 
 
-class RelationHead(nn.Module):
+class RelationHead(PairScorer):
     """Equations 4 to 6 of Crone (2020), for all ordered pairs of a text's entities at once.
 
     (5) f_i = FFNN(r1)(g_i)
@@ -25,25 +25,17 @@ class RelationHead(nn.Module):
         # Few pairs are related: a fresh model starts from 2% instead of 50%.
         nn.init.constant_(self.r2.bias, -4.0)
 
-    def forward(self, entities: Tensor, sizes: Tensor, dropout: float = 0.0) -> Tensor:
-        """Score the pairs of each text.
-
-        entities: (M, p), g of equation 3 for the entities of all texts.
-        sizes: (B,), entities per text.
-        RETURNS: (Σ m², R), before the sigmoid: text by text, head by head, tail by tail;
-            i = j included.
-        """
-        g, mask = pad(nn.functional.dropout(entities, dropout, self.training), sizes)
+    def all_pairs(self, g: Tensor) -> Tensor:
+        """Score every ordered pair of each text: g (B, m, p) to (B, m, m, R)."""
         f = self.activation(self.r1(g))
         unit = normalize(f, dim=-1, eps=1e-6)
         cosine = unit @ unit.transpose(1, 2)
         h = f.shape[-1]
         head, tail, cos, distmult = self.r2.weight.split([h, h, 1, self.r2.out_features], dim=1)
-        scores = (
+        return (
             (f @ head.T)[:, :, None]
             + (f @ tail.T)[:, None, :]
             + cosine[..., None] * cos[:, 0]
             + self.distmult.all_pairs(g) @ distmult.T
             + self.r2.bias
         )
-        return scores[mask[:, :, None] & mask[:, None, :]]
