@@ -79,7 +79,7 @@ def test_relations_are_set_anew_each_time(nlp, scorer, gold):
     assert scorer(doc)._.relations == []
 
 
-@pytest.mark.parametrize("value", [-0.1, 1.1, float("nan")])
+@pytest.mark.parametrize("value", [-0.1, 1.1, float("nan"), "0.5", None])
 def test_threshold_is_a_probability(scorer, value):
     with pytest.raises(ValueError, match=r"D208.*threshold.*0 and 1"):
         scorer.threshold = value
