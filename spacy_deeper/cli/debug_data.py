@@ -248,7 +248,7 @@ def _print_table(header: list[str], rows: list[Any], aligns: list[str] | None = 
         msg.text("None")
         return
     aligns = aligns or ["l", *["r"] * (len(header) - 1)]
-    shown = [[locale_escape(cell) for cell in row] for row in rows[:MAX_ROWS]]
+    shown = [[_printable(cell) for cell in row] for row in rows[:MAX_ROWS]]
     msg.table(shown, header=header, aligns=aligns, divider=True, max_col=60)
     if len(rows) > MAX_ROWS:
         msg.text(f"... and {len(rows) - MAX_ROWS} more rows: --json writes all of them")
@@ -259,13 +259,13 @@ def _print_finding(
 ) -> None:
     # They have no types in wasabi.
     show: dict[str, Any] = {"fail": msg.fail, "warn": msg.warn, "info": msg.info, "good": msg.good}
-    show[finding.level](locale_escape(finding.text), finding.advice or None)
+    show[finding.level](_printable(finding.text), finding.advice or None)
     if not verbose:
         return
     for place in finding.places[:MAX_PLACES]:
         where = f"    {place.split} {_document(place.doc, begins[place.split])}"
-        typer.echo(locale_escape(f"{where}  {place.detail}" if place.detail else where))
-        typer.secho(locale_escape(f"        {place.text}"), dim=True)
+        typer.echo(_printable(f"{where}  {place.detail}" if place.detail else where))
+        typer.secho(_printable(f"        {place.text}"), dim=True)
     if len(finding.places) > MAX_PLACES:
         typer.echo(
             f"    ... and {len(finding.places) - MAX_PLACES} more: --json writes all of them"
@@ -292,3 +292,8 @@ def _print_summary(analysis: Analysis) -> None:
             show(f"{what[0].upper()}{what[1:]}: {levels.count(level)}")
     if any(finding.places for finding in analysis.findings):
         msg.text("Documents are counted from 0: --verbose lists the places of what was found")
+
+
+def _printable(text: object) -> str:
+    """Replace what a terminal can't show, or would take for a command."""
+    return str(locale_escape("".join(c if c.isprintable() else "?" for c in str(text))))

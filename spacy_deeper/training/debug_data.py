@@ -741,7 +741,10 @@ def _find_no_sentences(analysis: Analysis) -> Iterator[Finding]:
     }
     if any(without.values()):
         text = f"Relations in documents without sentence boundaries: {_counted(without)}"
-        advice = "Whether these cross sentences can't be told."
+        advice = (
+            "Whether these cross sentences can't be told. If documents are longer than a sentence, "
+            "set boundaries before saving, for example with spaCy's sentencizer."
+        )
         yield Finding("info", "no_sentences", text, advice, without, [])
 
 
@@ -782,7 +785,7 @@ def _find_duplicates(analysis: Analysis) -> Iterator[Finding]:
         for other in names[:i]:
             groups = [g for g in analysis.duplicates if {name, other} <= g.docs.keys()]
             yield _finding(
-                f"duplicates_in_{other}",
+                f"duplicates_{name}_{other}",
                 "warn",
                 f"documents of {name} whose text stands in {other}",
                 f"Scores on {name} are too good by what is learned by heart. Remove them from one "
@@ -841,8 +844,8 @@ def _find_unseen_pairs(analysis: Analysis) -> Iterator[Finding]:
             f"{beside.relations} ({_percent(beside.relations_of_unseen_pairs, beside.relations)})"
         )
         advice = (
-            f"As to the others, {beside.known_relations} relations stand in {train} with the same "
-            "entity texts and label, and can be learned by heart."
+            f"Relations with the entity texts and the label of one in {train}, which can be "
+            f"learned by heart: {beside.known_relations}."
         )
         counts = {name: beside.unseen_pairs}
         yield Finding("info", "unseen_pairs", text, advice, counts, [])
