@@ -122,6 +122,10 @@ class Errors(metaclass=ErrorsWithCodes):
     D163 = "--gpu-id: can't use the GPU {gpu_id}: {problem}"
     D164 = "There is no file '{path}'. To show a text, give a sentence in quotes, or - for stdin."
     D165 = "{path} is not complete: it has {wrong}."
+    D170 = (
+        "{split}, document {doc} (counted from 0): its relations can't be read ({problem}). "
+        "Write the data again, with `python -m spacy relations convert` or doc._.relations = [...]."
+    )
 
     # D2xx: layers, models and components
     D200 = (

@@ -5,6 +5,7 @@ from spacy.cli._util import app as spacy_app
 
 from .check_counts import check_counts_cli
 from .convert import convert_cli
+from .debug_data import debug_data_cli
 from .evaluate import evaluate_cli
 from .merge_config import merge_config_cli
 from .show import show_cli
@@ -14,6 +15,7 @@ HELP = "Commands for relation extraction with spacy-deeper."
 app = typer.Typer(name="relations", help=HELP, no_args_is_help=True, rich_markup_mode=None)
 app.command("convert")(convert_cli)
 app.command("check-counts")(check_counts_cli)
+app.command("debug-data")(debug_data_cli)
 app.command("merge-config")(merge_config_cli)
 app.command("evaluate")(evaluate_cli)
 app.command("show")(show_cli)
