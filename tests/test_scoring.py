@@ -268,8 +268,8 @@ def check_boundaries_per_type(scores: dict[str, Any], golds: list, preds: list) 
     """Of a type: the precision of what was predicted with it, the recall of what is gold with it,
     each as scikit-learn has it for all spans with the spans of this type alone on that side."""
 
-    def spans(docs: list, of_type: str | None = None) -> list[set]:
-        return [{(s, e, "any") for s, e, label in ents if of_type in (None, label)} for ents in docs]
+    def spans(docs: list, only: str | None = None) -> list[set]:
+        return [{(s, e, "any") for s, e, label in ents if only in (None, label)} for ents in docs]
 
     types = sorted({label for ents in (*golds, *preds) for *_, label in ents})
     assert list(scores["ents_boundaries_per_type"]) == types

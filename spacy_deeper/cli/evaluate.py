@@ -10,8 +10,26 @@ from ..errors import Errors
 from ._util import load_pipeline, one_line, one_line_errors, read_examples, say_good
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from spacy.language import Language
-    from spacy.training import Example
+
+#: How the scores' names read in a table.
+ERRORS = {
+    "entity_missed": "entity missed",
+    "entity_mistyped": "entity mis-typed",
+    "wrong_direction": "wrong direction",
+    "wrong_label": "wrong label",
+    "pair_missed": "pair missed",
+    "pair_invented": "pair invented",
+    "total": "total",
+}
+SIDES = {"fn": "missed", "fp": "invented"}
+LOST = {
+    "cuts_token": "begin or end within a token",
+    "overlaps": "overlap another",
+    "no_type": "have no type",
+}
 
 
 def evaluate_cli(
@@ -35,10 +53,13 @@ def evaluate_cli(
     """Score the entities and relations that a pipeline predicts.
 
     An entity is right if its span and its type are; a relation is right if its label, its direction
-    and both of its entities are.
+    and both of its entities are. Under "boundaries", types do not matter. Relations are scored end
+    to end and, with relation_scorer alone, between the gold entities; their errors are split by
+    what went wrong.
     """
     import srsly
 
+    from ..evaluation import evaluate
     from ..training.convert import write_atomically
 
     with one_line_errors():
@@ -47,29 +68,10 @@ def evaluate_cli(
         if threshold is not None:
             _set_threshold(nlp, threshold)
         scores = evaluate(nlp, read_examples(nlp, data))
-        _print_scores("Entities", scores, "ents")
-        _print_scores("Relations", scores, "rel")
+        _print_scores(scores)
         if output is not None:
             write_atomically(output, srsly.json_dumps(scores, indent=2).encode() + b"\n")
             say_good(f"Saved the scores to {output}")
-
-
-def evaluate(nlp: "Language", examples: "list[Example]") -> dict[str, Any]:
-    """Run a pipeline on the examples, and score its entities and relations.
-
-    Unlike `Language.evaluate`, this asks no component for its scorer, so that it also scores the
-    entities and relations of components that have none.
-
-    nlp (Language): The pipeline.
-    examples (list[Example]): The examples, whose predicted docs are replaced.
-    RETURNS (dict[str, Any]): The scores of `score_entities` and `score_relations`.
-    """
-    from ..scoring import score_entities, score_relations
-
-    docs = nlp.pipe(example.predicted for example in examples)
-    for example, doc in zip(examples, docs, strict=True):
-        example.predicted = doc
-    return {**score_entities(examples), **score_relations(examples)}
 
 
 def _use_gpu(gpu_id: int) -> None:
@@ -90,13 +92,34 @@ def _set_threshold(nlp: "Language", threshold: float) -> None:
     nlp.get_pipe("relation_scorer").threshold = threshold  # type: ignore[attr-defined]
 
 
-def _print_scores(title: str, scores: dict[str, Any], prefix: str) -> None:
-    averages = {
-        mean: {metric: scores[f"{prefix}_{mean}_{metric}"] for metric in "prf"}
-        for mean in ("micro", "macro")
-    }
-    rows = [
-        (name, *(f"{prf[metric] * 100:.1f}" for metric in "prf"))
-        for name, prf in [*scores[f"{prefix}_per_type"].items(), *averages.items()]
-    ]
-    msg.table(rows, header=(title, "P", "R", "F"), aligns=("l", "r", "r", "r"), divider=True)
+def _print_scores(scores: dict[str, Any]) -> None:
+    _print_table("Entities", scores, "ents", boundaries=True)
+    _print_table("Relations end to end", scores, "rel", boundaries=True)
+    errors = {"": scores["rel_errors"]}
+    if "rel_gold_entities" in scores:
+        # There, types are the gold ones.
+        _print_table("Relations on gold entities", scores, "rel_gold", boundaries=False)
+        lost = scores["rel_gold_entities"]
+        if lost["lost"]:
+            reasons = ", ".join(f"{lost[key]} {text}" for key, text in LOST.items() if lost[key])
+            msg.warn(f"{lost['lost']} of {lost['total']} gold entities are lost there: {reasons}")
+        errors["on gold "] = scores["rel_gold_errors"]
+    columns = [counts[side] for counts in errors.values() for side in SIDES]
+    rows = [(text, *(column[key] for column in columns)) for key, text in ERRORS.items()]
+    header = ["Relation errors", *(f"{of}{side}" for of in errors for side in SIDES.values())]
+    msg.table(rows, header=header, aligns=["l"] + ["r"] * (len(header) - 1), divider=True)
+
+
+def _print_table(title: str, scores: dict[str, Any], prefix: str, boundaries: bool) -> None:
+    prefixes = [prefix, f"{prefix}_boundaries"] if boundaries else [prefix]
+    by_label = [scores[f"{name}_per_type"] for name in prefixes]
+    rows = [(label, *_percent(prf[label] for prf in by_label)) for label in by_label[0]]
+    for mean in ("micro", "macro"):
+        prfs = ({m: scores[f"{name}_{mean}_{m}"] for m in "prf"} for name in prefixes)
+        rows.append((mean, *_percent(prfs)))
+    header = [title, "P", "R", "F", *(["boundaries P", "R", "F"] if boundaries else [])]
+    msg.table(rows, header=header, aligns=["l"] + ["r"] * (len(header) - 1), divider=True)
+
+
+def _percent(prfs: "Iterable[dict[str, float]]") -> list[str]:
+    return [f"{prf[metric] * 100:.1f}" for prf in prfs for metric in "prf"]
