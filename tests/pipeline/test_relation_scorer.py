@@ -66,7 +66,7 @@ def test_scores_are_floats_above_the_threshold(nlp, scorer, docs):
 def test_threshold_decides(nlp, scorer, docs):
     """A higher one leaves a part of what a lower one has; at 1 nothing is left."""
     found = []
-    for threshold in (0.001, 0.5, 1.0):
+    for threshold in (0.0, 0.5, 1.0):
         scorer.threshold = threshold
         found.append({(i, r) for i, doc in enumerate(docs) for r in relations_of(nlp(doc.text))})
     assert found[0] > found[1] > found[2] == set()
