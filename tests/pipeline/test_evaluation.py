@@ -1,11 +1,13 @@
 import pytest
 import spacy
+from sklearn.metrics import precision_recall_fscore_support
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 
 from spacy_deeper.evaluation import evaluate, evaluate_on_gold_entities, with_gold_entities
+from spacy_deeper.scoring import relation_keys
 
-from .joint import ents_of, gold_doc, pair, relations_of, start
+from .joint import ents_of, fit, gold_doc, pair, relations_of, start
 
 ANN, OSLO, BO = (0, 1, "Per"), (2, 3, "Loc"), (4, 5, "Per")
 WORDS = ["Ann", "left", "Oslo", "with", "Bo"]
@@ -111,3 +113,38 @@ def test_disabled_relation_scorer(docs):
     nlp, examples = start(docs[:3])
     with nlp.select_pipes(disable="relation_scorer"):
         assert not any(key.startswith("rel_gold") for key in evaluate(nlp, examples))
+
+
+def by_sklearn(golds, preds):
+    """Score triples as SpERT does: flattened over the docs, each one of the union a sample."""
+    union = [(g, p, item) for g, p in zip(golds, preds, strict=True) for item in g | p]
+    y_true = [item.label if item in g else "none" for g, _, item in union]
+    y_pred = [item.label if item in p else "none" for _, p, item in union]
+    labels = sorted({item.label for *_, item in union})
+    return {
+        average: precision_recall_fscore_support(
+            y_true, y_pred, labels=labels, average=average, zero_division=0.0
+        )[:3]
+        for average in ("micro", "macro")
+    }
+
+
+def test_as_sklearn(docs):
+    """Both ways, by a pipeline that makes mistakes, with docs that have no relation."""
+    nlp, examples = start(docs)
+    fit(nlp, examples[:12], 15)
+    nlp.get_pipe("relation_scorer").threshold = 0.2
+    examples = pair(nlp, docs)
+    scores = evaluate(nlp, examples)
+    golds = [relation_keys(eg.reference) for eg in examples]
+    end_to_end = [relation_keys(eg.predicted) for eg in examples]
+    on_gold = [with_gold_entities(eg)[0] for eg in examples]
+    with nlp.select_pipes(enable="relation_scorer"):
+        alone = [relation_keys(nlp(doc)) for doc in on_gold]
+    assert not all(golds)
+    assert any(gold != pred for gold, pred in zip(golds, end_to_end, strict=True))
+    assert any(gold != pred for gold, pred in zip(golds, alone, strict=True))
+    for name, preds in (("rel", end_to_end), ("rel_gold", alone)):
+        for average, values in by_sklearn(golds, preds).items():
+            found = [scores[f"{name}_{average}_{metric}"] for metric in "prf"]
+            assert found == pytest.approx(values), (name, average)
