@@ -107,16 +107,16 @@ class Errors(metaclass=ErrorsWithCodes):
     D163 = "--gpu-id: can't use the GPU {gpu_id}: {problem}"
     D164 = "There is no file '{path}'. To show a text, give a sentence in quotes, or - for stdin."
     D165 = "{path} is not complete: it has {wrong}."
-    D170 = (
+    D180 = (
         "{option} needs spacy-deeper's own relation_scorer, whose scores it reads. The pipeline's "
         "is a {found}. Leave the option out."
     )
-    D171 = (
+    D181 = (
         "The output {path} exists, and is not an empty folder. Name another folder, so that no "
         "pipeline is lost."
     )
-    D172 = "--plot needs matplotlib ({problem}). Install it: pip install 'spacy-deeper[plots]'."
-    D173 = "--plot: can't draw a '{suffix}' file ({path}). Choose one of: {known}."
+    D182 = "--plot needs matplotlib ({problem}). Install it: pip install 'spacy-deeper[plots]'."
+    D183 = "--plot: can't draw a '{suffix}' file ({path}). Choose one of: {known}."
 
     # D2xx: layers, models and components
     D200 = (
@@ -163,8 +163,8 @@ class Errors(metaclass=ErrorsWithCodes):
         "The argument '{span}' of a gold relation has no entity type. Put it into doc.ents, or "
         "give the span a label, in: {text}"
     )
-    D215 = "{name} is no mapping of relation labels to numbers between 0 and 1: {values!r}."
-    D216 = (
+    D225 = "{name} is no mapping of relation labels to numbers between 0 and 1: {values!r}."
+    D226 = (
         "{name} has a threshold of its own for the relation label '{label}', which it does not "
         "know. It knows: {known}. Correct label_thresholds."
     )

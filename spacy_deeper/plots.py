@@ -13,11 +13,11 @@ def check_plot(path: Path) -> None:
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
     except ImportError as err:
-        raise ValueError(Errors.D172.format(problem=err)) from err
+        raise ValueError(Errors.D182.format(problem=err)) from err
     known = FigureCanvasAgg.filetypes
     if _format(path) not in known:
         known = ", ".join(f".{name}" for name in sorted(known))
-        raise ValueError(Errors.D173.format(path=path, suffix=path.suffix, known=known))
+        raise ValueError(Errors.D183.format(path=path, suffix=path.suffix, known=known))
 
 
 def plot_sweep(path: Path, points: Sequence[dict[str, Any]], best: float) -> bytes:

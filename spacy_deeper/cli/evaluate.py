@@ -153,12 +153,12 @@ def _check_own_scorer(nlp: "Language", option: str) -> None:
         raise ValueError(Errors.D162.format(option=option, known=", ".join(nlp.pipe_names)))
     scorer = nlp.get_pipe("relation_scorer")
     if not isinstance(scorer, RelationScorer):
-        raise ValueError(Errors.D170.format(option=option, found=type(scorer).__name__))
+        raise ValueError(Errors.D180.format(option=option, found=type(scorer).__name__))
 
 
 def _check_new_folder(path: Path) -> None:
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-        raise ValueError(Errors.D171.format(path=path))
+        raise ValueError(Errors.D181.format(path=path))
 
 
 def _save(nlp: "Language", path: Path) -> None:

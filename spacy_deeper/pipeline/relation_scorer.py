@@ -168,7 +168,7 @@ class RelationScorer(TrainablePipe):
         for label in thresholds:
             if label not in self.cfg["labels"]:
                 known = ", ".join(self.labels)
-                raise ValueError(Errors.D216.format(name=self.name, label=label, known=known))
+                raise ValueError(Errors.D226.format(name=self.name, label=label, known=known))
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -427,11 +427,11 @@ def _probability(name: str, value: float) -> float:
 
 def _probabilities(name: str, values: Mapping[str, float] | None) -> dict[str, float]:
     if not isinstance(values, Mapping | None):
-        raise ValueError(Errors.D215.format(name=name, values=values))
+        raise ValueError(Errors.D225.format(name=name, values=values))
     thresholds: dict[str, float] = {}
     for label, value in (values or {}).items():
         if not isinstance(label, str) or isinstance(value, bool) or not isinstance(value, Real):
-            raise ValueError(Errors.D215.format(name=name, values=values))
+            raise ValueError(Errors.D225.format(name=name, values=values))
         thresholds[label] = _probability(f"{name}[{label!r}]", float(value))
     return thresholds
 

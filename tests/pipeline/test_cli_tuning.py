@@ -105,7 +105,7 @@ def test_labels_without_support_fall_back(model, docs, tmp_path):
 
 def test_tune_does_not_overwrite(model, data, tmp_path):
     for path in (model, data):
-        check_fails(run(model, data, "--tune", path), "D171", path)
+        check_fails(run(model, data, "--tune", path), "D181", path)
     check_fails(run(model, data, "--tune", data / "below"), "D106", data)
     # An empty folder holds nothing to lose.
     assert run(model, data, "--tune", tmp_path).exit_code == 0
@@ -122,7 +122,7 @@ def test_options_need_the_component(data, tmp_path, monkeypatch, option):
     check_fails(run(tmp_path / "model", data, *option), "D162", option[0])
     nlp.add_pipe("sentencizer", name="relation_scorer")
     nlp.to_disk(tmp_path / "model")
-    check_fails(run(tmp_path / "model", data, *option), "D170", option[0], "Sentencizer")
+    check_fails(run(tmp_path / "model", data, *option), "D180", option[0], "Sentencizer")
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
@@ -130,7 +130,7 @@ def test_plot_without_matplotlib(model, data, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.delitem(sys.modules, "matplotlib.backends.backend_agg", raising=False)
     path = tmp_path / "a.png"
-    check_fails(run(model, data, "--plot", path), "D172", "spacy-deeper[plots]")
+    check_fails(run(model, data, "--plot", path), "D182", "spacy-deeper[plots]")
     assert not path.exists()
 
 
@@ -141,4 +141,4 @@ def test_plot(model, data, tmp_path):
         assert result.exit_code == 0, result.stderr
         assert (tmp_path / name).read_bytes().startswith(start)
     for name in ("a.txt", "a"):
-        check_fails(run(model, data, "--plot", tmp_path / name), "D173", name, ".png")
+        check_fails(run(model, data, "--plot", tmp_path / name), "D183", name, ".png")

@@ -156,7 +156,7 @@ def test_changing_what_is_read_changes_nothing(scorer):
 
 @pytest.mark.parametrize(
     ("value", "code"),
-    [(-0.1, "D208"), (1.1, "D208"), (float("nan"), "D208"), ("0.5", "D215"), (None, "D215")],
+    [(-0.1, "D208"), (1.1, "D208"), (float("nan"), "D208"), ("0.5", "D225"), (None, "D225")],
 )
 def test_values_are_probabilities(scorer, value, code):
     label = scorer.labels[0]
@@ -170,23 +170,23 @@ def test_values_are_probabilities(scorer, value, code):
 
 @pytest.mark.parametrize("values", [0.5, [("a", 0.5)], "a", {1: 0.5}, {"a": True}])
 def test_not_a_mapping_of_labels(scorer, values):
-    with pytest.raises(ValueError, match="D215"):
+    with pytest.raises(ValueError, match="D225"):
         scorer.label_thresholds = values
 
 
 def test_unknown_labels(copied_path, scorer, docs):
-    with pytest.raises(ValueError, match=r"D216.*'No'.*Kill"):
+    with pytest.raises(ValueError, match=r"D226.*'No'.*Kill"):
         scorer.label_thresholds = {"No": 0.5}
     assert scorer.label_thresholds == {}
     # A config is read before the labels are.
     nlp = spacy.load(write(copied_path, No=0.5))
-    with pytest.raises(ValueError, match=r"D216.*'No'"):
+    with pytest.raises(ValueError, match=r"D226.*'No'"):
         nlp(docs[0].text)
 
 
 def test_unknown_labels_before_training(docs):
     nlp = blank(No=0.5)
-    with pytest.raises(ValueError, match=r"D216.*'No'"):
+    with pytest.raises(ValueError, match=r"D226.*'No'"):
         nlp.initialize(lambda: pair(nlp, docs))
 
 
