@@ -118,7 +118,7 @@ class Errors(metaclass=ErrorsWithCodes):
     D154 = "The output {path} is also an input. Name another file, or the input would be lost."
     D160 = "Can't load the pipeline {name}: {problem}"
     D161 = "Can't read the data {path}: {problem}"
-    D162 = "--threshold: the pipeline has no component 'relation_scorer'. It has: {known}."
+    D162 = "{option}: the pipeline has no component 'relation_scorer'. It has: {known}."
     D163 = "--gpu-id: can't use the GPU {gpu_id}: {problem}"
     D164 = "There is no file '{path}'. To show a text, give a sentence in quotes, or - for stdin."
     D165 = "{path} is not complete: it has {wrong}."
@@ -126,6 +126,16 @@ class Errors(metaclass=ErrorsWithCodes):
         "{split}, document {doc} (counted from 0): its relations can't be read ({problem}). "
         "Write the data again, with `python -m spacy relations convert` or doc._.relations = [...]."
     )
+    D180 = (
+        "{option} needs spacy-deeper's own relation_scorer, whose scores it reads. The pipeline's "
+        "is a {found}. Leave the option out."
+    )
+    D181 = (
+        "The output {path} exists, and is not an empty folder. Name another folder, so that no "
+        "pipeline is lost."
+    )
+    D182 = "--plot needs matplotlib ({problem}). Install it: pip install 'spacy-deeper[plots]'."
+    D183 = "--plot: can't draw a '{suffix}' file ({path}). Choose one of: {known}."
 
     # D2xx: layers, models and components
     D200 = (
@@ -180,4 +190,9 @@ class Errors(metaclass=ErrorsWithCodes):
     D214 = (
         "The argument '{span}' of a gold relation has no entity type. Put it into doc.ents, or "
         "give the span a label, in: {text}"
+    )
+    D225 = "{name} is no mapping of relation labels to numbers between 0 and 1: {values!r}."
+    D226 = (
+        "{name} has a threshold of its own for the relation label '{label}', which it does not "
+        "know. It knows: {known}. Correct label_thresholds."
     )

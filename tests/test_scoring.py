@@ -22,8 +22,10 @@ N_WORDS = 5
 PRF = ("p", "r", "f")
 ENT_KEYS = {
     *(f"ents_{m}" for m in PRF),
-    *(f"ents_{kind}_{m}" for kind in ("micro", "macro", "boundaries_micro") for m in PRF),
+    *(f"ents_{kind}_{m}" for kind in ("micro", "macro") for m in PRF),
+    *(f"ents_boundaries_{kind}_{m}" for kind in ("micro", "macro") for m in PRF),
     "ents_per_type",
+    "ents_boundaries_per_type",
 }
 REL_KEYS = {
     f"{name}_{key}"
@@ -260,6 +262,28 @@ def test_entities_as_sklearn_and_as_spacy(docs: list) -> None:
     assert prf(scores, "ents_boundaries_micro") == pytest.approx(by_sklearn(*spans)["micro"])
     for key, value in get_ner_prf(examples).items():
         assert scores[key] == value or (value is None and not scores[key])
+    check_boundaries_per_type(scores, golds, preds)
+
+
+def check_boundaries_per_type(scores: dict[str, Any], golds: list, preds: list) -> None:
+    """Of a type: the precision of what was predicted with it, the recall of what is gold with it,
+    each as scikit-learn has it for all spans with the spans of this type alone on that side."""
+
+    def spans(docs: list, only: str | None = None) -> list[set]:
+        return [{(s, e, "any") for s, e, label in ents if only in (None, label)} for ents in docs]
+
+    types = sorted({label for ents in (*golds, *preds) for *_, label in ents})
+    assert list(scores["ents_boundaries_per_type"]) == types
+    for label in types:
+        p = by_sklearn(spans(golds), spans(preds, label))["micro"][0]
+        r = by_sklearn(spans(golds, label), spans(preds))["micro"][1]
+        f = 2 * p * r / (p + r) if p + r else 0.0
+        expected = {"p": p, "r": r, "f": f}
+        assert scores["ents_boundaries_per_type"][label] == pytest.approx(expected)
+    for m in PRF:
+        values = [prf[m] for prf in scores["ents_boundaries_per_type"].values()]
+        mean = sum(values) / max(len(values), 1)
+        assert scores[f"ents_boundaries_macro_{m}"] == pytest.approx(mean)
 
 
 def test_missing_annotation_as_spacy() -> None:
@@ -284,6 +308,12 @@ def test_wrong_type_and_wrong_boundary() -> None:
     scores = score_entities([Example(make_ents(pred), make_ents(gold))])
     assert prf(scores, "ents_micro") == (0.0, 0.0, 0.0)
     assert prf(scores, "ents_boundaries_micro") == (0.5, 0.5, 0.5)
+    # The Org is where an entity is, and the Peop was found, if as something else.
+    assert scores["ents_boundaries_per_type"] == {
+        "Loc": {"p": 0.0, "r": 0.0, "f": 0.0},
+        "Org": {"p": 1.0, "r": 0.0, "f": 0.0},
+        "Peop": {"p": 0.0, "r": 1.0, "f": 0.0},
+    }
 
 
 def test_entities_of_other_tokens() -> None:

@@ -1,5 +1,7 @@
 """`relations evaluate`: the scores of a pipeline on annotated data."""
 
+import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,8 +12,29 @@ from ..errors import Errors
 from ._util import load_pipeline, one_line, one_line_errors, read_examples, say_good
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from spacy.language import Language
-    from spacy.training import Example
+
+    from ..pipeline.relation_scorer import RelationScorer
+    from ..thresholds import Pairs
+
+#: How the scores' names read in a table.
+ERRORS = {
+    "entity_missed": "entity missed",
+    "entity_mistyped": "entity mis-typed",
+    "wrong_direction": "wrong direction",
+    "wrong_label": "wrong label",
+    "pair_missed": "pair missed",
+    "pair_invented": "pair invented",
+    "total": "total",
+}
+SIDES = {"fn": "missed", "fp": "invented"}
+LOST = {
+    "cuts_token": "begin or end within a token",
+    "overlaps": "overlap another",
+    "no_type": "have no type",
+}
 
 
 def evaluate_cli(
@@ -28,48 +51,78 @@ def evaluate_cli(
             "-t",
             min=0.0,
             max=1.0,
-            help="Use this threshold of relation_scorer instead of its own",
+            help="Use this threshold of relation_scorer, for all labels, instead of its own",
+        ),
+    ] = None,
+    with_sweep: Annotated[
+        bool, typer.Option("--sweep", help="Score the relations at every threshold too")
+    ] = False,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            "--plot", help="Picture of the sweep to draw, such as sweep.png; needs matplotlib"
+        ),
+    ] = None,
+    tune_to: Annotated[
+        Path | None,
+        typer.Option(
+            "--tune",
+            help="Folder to save the pipeline to, with the threshold of each relation label that "
+            "is best on the data: use development data",
         ),
     ] = None,
 ) -> None:
     """Score the entities and relations that a pipeline predicts.
 
     An entity is right if its span and its type are; a relation is right if its label, its direction
-    and both of its entities are.
+    and both of its entities are. Under "boundaries", types do not matter. Relations are scored end
+    to end and, with relation_scorer alone, between the gold entities; their errors are split by
+    what went wrong.
+
+    A sweep has one threshold for all labels; tuned thresholds are one for each label.
     """
     import srsly
 
+    from ..evaluation import evaluate
     from ..training.convert import write_atomically
 
     with one_line_errors():
         _use_gpu(gpu_id)
+        if plot is not None:
+            from ..plots import check_plot, plot_sweep
+
+            check_plot(plot)
+        if tune_to is not None:
+            _check_new_folder(tune_to)
         nlp = load_pipeline(model)
         if threshold is not None:
             _set_threshold(nlp, threshold)
-        scores = evaluate(nlp, read_examples(nlp, data))
-        _print_scores("Entities", scores, "ents")
-        _print_scores("Relations", scores, "rel")
+        for option, value in {"--sweep": with_sweep, "--plot": plot, "--tune": tune_to}.items():
+            if value:
+                _check_own_scorer(nlp, option)
+        examples = read_examples(nlp, data)
+        scores = evaluate(nlp, examples)
+        _print_scores(scores)
+        if with_sweep or plot is not None or tune_to is not None:
+            from ..thresholds import score_pairs
+
+            scorer: RelationScorer = nlp.get_pipe("relation_scorer")  # type: ignore[assignment]
+            pairs = score_pairs(scorer, examples, nlp.batch_size)
+            if with_sweep or plot is not None:
+                scores["rel_sweep"] = _sweep(pairs, scorer.threshold)
+            if tune_to is not None:
+                scores["rel_tuned"] = _tune(pairs, scorer)
         if output is not None:
             write_atomically(output, srsly.json_dumps(scores, indent=2).encode() + b"\n")
             say_good(f"Saved the scores to {output}")
-
-
-def evaluate(nlp: "Language", examples: "list[Example]") -> dict[str, Any]:
-    """Run a pipeline on the examples, and score its entities and relations.
-
-    Unlike `Language.evaluate`, this asks no component for its scorer, so that it also scores the
-    entities and relations of components that have none.
-
-    nlp (Language): The pipeline.
-    examples (list[Example]): The examples, whose predicted docs are replaced.
-    RETURNS (dict[str, Any]): The scores of `score_entities` and `score_relations`.
-    """
-    from ..scoring import score_entities, score_relations
-
-    docs = nlp.pipe(example.predicted for example in examples)
-    for example, doc in zip(examples, docs, strict=True):
-        example.predicted = doc
-    return {**score_entities(examples), **score_relations(examples)}
+        if plot is not None:
+            swept = scores["rel_sweep"]
+            content = plot_sweep(plot, swept["points"], swept["best"]["threshold"])
+            write_atomically(plot, content)
+            say_good(f"Drew the sweep to {plot}")
+        if tune_to is not None:
+            _save(nlp, tune_to)
+            say_good(f"Saved the pipeline with its tuned thresholds to {tune_to}")
 
 
 def _use_gpu(gpu_id: int) -> None:
@@ -86,17 +139,121 @@ def _use_gpu(gpu_id: int) -> None:
 
 def _set_threshold(nlp: "Language", threshold: float) -> None:
     if "relation_scorer" not in nlp.pipe_names:
-        raise ValueError(Errors.D162.format(known=", ".join(nlp.pipe_names)))
-    nlp.get_pipe("relation_scorer").threshold = threshold  # type: ignore[attr-defined]
+        raise ValueError(Errors.D162.format(option="--threshold", known=", ".join(nlp.pipe_names)))
+    scorer: Any = nlp.get_pipe("relation_scorer")
+    scorer.threshold = threshold
+    if getattr(scorer, "label_thresholds", None):
+        scorer.label_thresholds = None
 
 
-def _print_scores(title: str, scores: dict[str, Any], prefix: str) -> None:
-    averages = {
-        mean: {metric: scores[f"{prefix}_{mean}_{metric}"] for metric in "prf"}
-        for mean in ("micro", "macro")
-    }
+def _check_own_scorer(nlp: "Language", option: str) -> None:
+    from ..pipeline.relation_scorer import RelationScorer
+
+    if "relation_scorer" not in nlp.pipe_names:
+        raise ValueError(Errors.D162.format(option=option, known=", ".join(nlp.pipe_names)))
+    scorer = nlp.get_pipe("relation_scorer")
+    if not isinstance(scorer, RelationScorer):
+        raise ValueError(Errors.D180.format(option=option, found=type(scorer).__name__))
+
+
+def _check_new_folder(path: Path) -> None:
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise ValueError(Errors.D181.format(path=path))
+
+
+def _save(nlp: "Language", path: Path) -> None:
+    """Save a pipeline, all of it or nothing, where there is none yet."""
+    temp = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        nlp.to_disk(temp)
+        os.replace(temp, path)
+    except OSError as err:
+        raise ValueError(Errors.D106.format(path=path, problem=err.strerror)) from None
+    finally:
+        shutil.rmtree(temp, ignore_errors=True)
+
+
+def _sweep(pairs: "Pairs", threshold: float) -> dict[str, Any]:
+    """Score the pairs at all thresholds, and print some of them."""
+    from ..thresholds import best, sweep
+
+    points = sweep(pairs)
+    at_best = best(points, threshold)
+    # In steps of 0.05, and the best
+    shown = [point for i, point in enumerate(points) if i % 5 == 0 or point is at_best]
     rows = [
-        (name, *(f"{prf[metric] * 100:.1f}" for metric in "prf"))
-        for name, prf in [*scores[f"{prefix}_per_type"].items(), *averages.items()]
+        (
+            f"{point['threshold']:.2f}",
+            *_percent([{m: point[f"micro_{m}"] for m in "prf"}]),
+            f"{point['macro_f'] * 100:.1f}",
+            "best" if point is at_best else "",
+        )
+        for point in shown
     ]
-    msg.table(rows, header=(title, "P", "R", "F"), aligns=("l", "r", "r", "r"), divider=True)
+    header = ("Threshold of all labels", "P", "R", "F", "macro F", "")
+    msg.table(rows, header=header, aligns=("r", "r", "r", "r", "r", "l"), divider=True)
+    msg.text(
+        f"The best threshold is {at_best['threshold']:.2f}, with a micro F of "
+        f"{at_best['micro_f'] * 100:.1f}; that of the pipeline is {threshold:g}."
+    )
+    return {"best": at_best, "points": points}
+
+
+def _tune(pairs: "Pairs", scorer: "RelationScorer") -> dict[str, Any]:
+    """Set the thresholds of the labels to the best ones, and print them and their scores."""
+    from ..scoring import averages
+    from ..thresholds import tune
+
+    # A label that falls back to the common threshold does so whatever it had before.
+    scorer.label_thresholds = tune(pairs, scorer.threshold)
+    counts = pairs.counts_at(scorer.threshold, scorer.label_thresholds)
+    scores = averages("rel", counts)
+    rows = []
+    for label in scorer.labels:
+        prf = scores["rel_per_type"].get(label, dict.fromkeys("prf", 0.0))
+        own = scorer.label_thresholds.get(label)
+        text = f"{scorer.threshold:g} (common)" if own is None else f"{own:g}"
+        rows.append((label, text, *_percent([prf])))
+    for mean in ("micro", "macro"):
+        rows.append((mean, "", *_percent([{m: scores[f"rel_{mean}_{m}"] for m in "prf"}])))
+    header = ("Tuned on this data", "Threshold", "P", "R", "F")
+    msg.table(rows, header=header, aligns=("l", "r", "r", "r", "r"), divider=True)
+    return {
+        "threshold": scorer.threshold,
+        "label_thresholds": scorer.label_thresholds,
+        **scores,
+    }
+
+
+def _print_scores(scores: dict[str, Any]) -> None:
+    _print_table("Entities", scores, "ents", boundaries=True)
+    _print_table("Relations end to end", scores, "rel", boundaries=True)
+    errors = {"": scores["rel_errors"]}
+    if "rel_gold_entities" in scores:
+        # There, types are the gold ones.
+        _print_table("Relations on gold entities", scores, "rel_gold", boundaries=False)
+        lost = scores["rel_gold_entities"]
+        if lost["lost"]:
+            reasons = ", ".join(f"{lost[key]} {text}" for key, text in LOST.items() if lost[key])
+            msg.warn(f"{lost['lost']} of {lost['total']} gold entities are lost there: {reasons}")
+        errors["on gold "] = scores["rel_gold_errors"]
+    columns = [counts[side] for counts in errors.values() for side in SIDES]
+    rows = [(text, *(column[key] for column in columns)) for key, text in ERRORS.items()]
+    header = ["Relation errors", *(f"{of}{side}" for of in errors for side in SIDES.values())]
+    msg.table(rows, header=header, aligns=["l"] + ["r"] * (len(header) - 1), divider=True)
+
+
+def _print_table(title: str, scores: dict[str, Any], prefix: str, boundaries: bool) -> None:
+    prefixes = [prefix, f"{prefix}_boundaries"] if boundaries else [prefix]
+    by_label = [scores[f"{name}_per_type"] for name in prefixes]
+    rows = [(label, *_percent(prf[label] for prf in by_label)) for label in by_label[0]]
+    for mean in ("micro", "macro"):
+        prfs = ({m: scores[f"{name}_{mean}_{m}"] for m in "prf"} for name in prefixes)
+        rows.append((mean, *_percent(prfs)))
+    header = [title, "P", "R", "F", *(["boundaries P", "R", "F"] if boundaries else [])]
+    msg.table(rows, header=header, aligns=["l"] + ["r"] * (len(header) - 1), divider=True)
+
+
+def _percent(prfs: "Iterable[dict[str, float]]") -> list[str]:
+    return [f"{prf[metric] * 100:.1f}" for prf in prfs for metric in "prf"]

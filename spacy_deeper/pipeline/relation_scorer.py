@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
+from numbers import Real
 from typing import Any
 
 import numpy
@@ -40,6 +41,7 @@ activation = "relu"
     default_config={
         "model": DEFAULT_MODEL,
         "threshold": 0.5,
+        "label_thresholds": None,
         "loss_weight": 1.0,
         "loss_reduction": "mean",
         "scorer": {"@scorers": "spacy_deeper.relation_scorer.v1"},
@@ -57,6 +59,7 @@ def make_relation_scorer(
     name: str,
     model: Model[RelationInT, list[Floats3d]],
     threshold: float,
+    label_thresholds: dict[str, float] | None,
     loss_weight: float,
     loss_reduction: Reduction,
     scorer: Callable | None,
@@ -67,6 +70,7 @@ def make_relation_scorer(
         model,
         name,
         threshold=threshold,
+        label_thresholds=label_thresholds,
         loss_weight=loss_weight,
         loss_reduction=loss_reduction,
         scorer=scorer,
@@ -78,6 +82,7 @@ class RelationScorer(TrainablePipe):
 
     model: Scores pairs of entities (`spacy_deeper.RelationModel.v1`).
     threshold (float): θ: a relation is predicted if its score exceeds it.
+    label_thresholds (Optional[Dict[str, float]]): A θ of its own for some of the relation labels.
     loss_weight (float): λ, the weight of this loss beside those of other components.
     loss_reduction: The loss is the binary cross-entropy of every pair and label, as "mean" over
         them, as the sum of each "doc" averaged over docs, or as "sum". λ and this belong together.
@@ -91,6 +96,7 @@ class RelationScorer(TrainablePipe):
         name: str = "relation_scorer",
         *,
         threshold: float = 0.5,
+        label_thresholds: Mapping[str, float] | None = None,
         loss_weight: float = 1.0,
         loss_reduction: Reduction = "mean",
         scorer: Callable | None = None,
@@ -100,11 +106,12 @@ class RelationScorer(TrainablePipe):
         self.vocab = vocab
         self.model = model
         self.name = name
-        self.loss_weight = _number("loss_weight", loss_weight)
+        self.loss_weight = _not_negative("loss_weight", loss_weight)
         self.loss_reduction = loss_reduction
         self.scorer = scorer
         self.cfg: dict[str, Any] = {"labels": [], "entity_labels": []}
         self._threshold = _probability("threshold", threshold)
+        self._label_thresholds = _probabilities("label_thresholds", label_thresholds)
         self._unknown: set[str] = set()
 
     @property
@@ -120,6 +127,34 @@ class RelationScorer(TrainablePipe):
         # Only a changed threshold goes into the saved cfg: that of the config can still be
         # overridden when the pipeline is loaded.
         self.cfg["threshold"] = _probability("threshold", value)
+
+    @property
+    def label_thresholds(self) -> dict[str, float]:
+        """The thresholds of labels that have one of their own; that of the others is `threshold`.
+
+        What is set here is saved with the pipeline, and then prevails over its config. It is a copy
+        each time: assign a mapping to change the thresholds, or None to have none.
+        """
+        return dict(self.cfg.get("label_thresholds", self._label_thresholds))
+
+    @label_thresholds.setter
+    def label_thresholds(self, values: Mapping[str, float] | None) -> None:
+        thresholds = _probabilities("label_thresholds", values)
+        self._check_known(thresholds)
+        self.cfg["label_thresholds"] = thresholds
+
+    def _thresholds(self) -> list[float]:
+        """Return the threshold of each label, (R,)."""
+        own = self.label_thresholds
+        self._check_known(own)
+        return [own.get(label, self.threshold) for label in self.labels]
+
+    def _check_known(self, thresholds: Mapping[str, float]) -> None:
+        """Complain of thresholds for labels that there are not."""
+        for label in thresholds:
+            if label not in self.cfg["labels"]:
+                known = ", ".join(self.labels)
+                raise ValueError(Errors.D226.format(name=self.name, label=label, known=known))
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -174,11 +209,13 @@ class RelationScorer(TrainablePipe):
         return scores
 
     def set_annotations(self, docs: Iterable[Doc], scores: Sequence[Floats3d]) -> None:
-        """Set `doc._.relations` to the relations that score above the threshold."""
+        """Set `doc._.relations` to the relations that score above the threshold of their label."""
         install_extension()
+        # In single precision, as the scores: each label is treated as by one common threshold.
+        thresholds = numpy.asarray(self._thresholds(), dtype="f")
         for doc, values in zip(docs, scores, strict=True):
             values = self.model.ops.to_numpy(values)
-            above = values > self.threshold
+            above = values > thresholds
             above[numpy.arange(len(above)), numpy.arange(len(above))] = False
             ents = doc.ents
             set_relations(
@@ -316,6 +353,7 @@ class RelationScorer(TrainablePipe):
         for what, known in (("relation", self.labels), ("entity", self.entity_labels)):
             if not known:
                 raise ValueError(Errors.D210.format(name=self.name, what=what))
+        self._check_known(self.label_thresholds)
         self.model.set_dim("nO", len(self.labels), force=True)
         self.model.get_ref("labels").set_dim("nV", bio.n_tags(len(self.entity_labels)), force=True)
         nonempty = (eg.predicted for eg in get_examples() if len(eg.predicted))
@@ -375,15 +413,26 @@ def _entity_spans(doc: Doc) -> list[Span]:
 
 
 def _probability(name: str, value: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= 1.0:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0.0 <= value <= 1.0:
         raise ValueError(Errors.D208.format(name=name, value=value))
     return float(value)
 
 
-def _number(name: str, value: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0.0:
+def _not_negative(name: str, value: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real) or not value >= 0.0:
         raise ValueError(Errors.D218.format(name=name, value=value))
     return float(value)
+
+
+def _probabilities(name: str, values: Mapping[str, float] | None) -> dict[str, float]:
+    if not isinstance(values, Mapping | None):
+        raise ValueError(Errors.D225.format(name=name, values=values))
+    thresholds: dict[str, float] = {}
+    for label, value in (values or {}).items():
+        if not isinstance(label, str) or isinstance(value, bool) or not isinstance(value, Real):
+            raise ValueError(Errors.D225.format(name=name, values=values))
+        thresholds[label] = _probability(f"{name}[{label!r}]", float(value))
+    return thresholds
 
 
 def _cross_entropy(xp: Any, logits: Any, truth: Any) -> Any:

@@ -3,7 +3,7 @@ import json
 import pytest
 import spacy
 from spacy.language import Language
-from spacy.tokens import DocBin
+from spacy.tokens import Doc, DocBin, Span
 from typer.testing import CliRunner
 
 from spacy_deeper.cli import app
@@ -81,24 +81,55 @@ def test_evaluate(tmp_path, model, data):
     result = run("evaluate", model, data, "--output", path)
     assert result.exit_code == 0, result.stderr
     table = rows(result.stdout)
-    entities = table[table.index(["Entities", "P", "R", "F"]) :][2:6]
+    both = ["P", "R", "F", "boundaries", "P", "R", "F"]
+    entities = table[table.index(["Entities", *both]) :][2:6]
     assert entities == [
-        ["Loc", "100.0", "50.0", "66.7"],
-        ["Per", "100.0", "100.0", "100.0"],
-        ["micro", "100.0", "75.0", "85.7"],
-        ["macro", "100.0", "75.0", "83.3"],
+        ["Loc", "100.0", "50.0", "66.7", "100.0", "50.0", "66.7"],
+        ["Per", "100.0", "100.0", "100.0", "100.0", "100.0", "100.0"],
+        ["micro", "100.0", "75.0", "85.7", "100.0", "75.0", "85.7"],
+        ["macro", "100.0", "75.0", "83.3", "100.0", "75.0", "83.3"],
     ]
-    relations = table[table.index(["Relations", "P", "R", "F"]) :][2:6]
+    relations = table[table.index(["Relations", "end", "to", "end", *both]) :][2:6]
     assert relations == [
-        ["Left", "100.0", "100.0", "100.0"],
+        ["Left", "100.0", "100.0", "100.0", "100.0", "100.0", "100.0"],
+        ["Of", "0.0", "0.0", "0.0", "0.0", "0.0", "0.0"],
+        ["micro", "100.0", "50.0", "66.7", "100.0", "50.0", "66.7"],
+        ["macro", "50.0", "50.0", "50.0", "50.0", "50.0", "50.0"],
+    ]
+    # With Rome as an entity, the rule relates Bo and Rome, but wrongly.
+    on_gold = table[table.index(["Relations", "on", "gold", "entities", "P", "R", "F"]) :][2:6]
+    assert on_gold == [
+        ["Left", "50.0", "100.0", "66.7"],
         ["Of", "0.0", "0.0", "0.0"],
-        ["micro", "100.0", "50.0", "66.7"],
-        ["macro", "50.0", "50.0", "50.0"],
+        ["micro", "50.0", "50.0", "50.0"],
+        ["macro", "25.0", "50.0", "33.3"],
+    ]
+    start = next(i for i, row in enumerate(table) if row[:2] == ["Relation", "errors"])
+    assert table[start + 2 : start + 9] == [
+        ["entity", "missed", "1", "0", "0", "0"],
+        ["entity", "mis-typed", "0", "0", "0", "0"],
+        ["wrong", "direction", "0", "0", "0", "0"],
+        ["wrong", "label", "0", "0", "1", "1"],
+        ["pair", "missed", "0", "0", "0", "0"],
+        ["pair", "invented", "0", "0", "0", "0"],
+        ["total", "1", "0", "1", "1"],
     ]
     scores = json.loads(path.read_text())
     assert scores["ents_micro_r"] == 0.75
     assert scores["rel_macro_f"] == 0.5
     assert scores["rel_per_type"]["Left"] == {"p": 1.0, "r": 1.0, "f": 1.0}
+    assert scores["ents_boundaries_macro_r"] == scores["rel_boundaries_micro_r"] + 0.25 == 0.75
+    assert scores["rel_gold_micro_f"] == 0.5
+    assert (
+        scores["rel_errors"]["fn"] | {"entity_missed": 1, "total": 1} == scores["rel_errors"]["fn"]
+    )
+    assert scores["rel_gold_entities"] == {
+        "total": 4,
+        "lost": 0,
+        "cuts_token": 0,
+        "overlaps": 0,
+        "no_type": 0,
+    }
     assert [p.name for p in path.parent.iterdir()] == ["metrics.json"]
 
 
@@ -108,6 +139,27 @@ def test_threshold(tmp_path, model, data):
         assert run("evaluate", model, data, "-o", path, "--threshold", threshold).exit_code == 0
         assert json.loads(path.read_text())["rel_micro_r"] == recall
     assert run("evaluate", model, data, "--threshold", 1.5).exit_code == 2
+
+
+def test_without_a_relation_scorer(tmp_path, data):
+    path, output = make_pipeline(tmp_path / "model", relation_scorer=False), tmp_path / "a.json"
+    result = run("evaluate", path, data, "--output", output)
+    assert result.exit_code == 0, result.stderr
+    assert "on gold" not in result.stdout
+    scores = json.loads(output.read_text())
+    assert scores["rel_errors"]["fn"]["total"] == 2
+    assert not any(name.startswith("rel_gold") for name in scores)
+
+
+def test_lost_entities_are_told(tmp_path, model):
+    nlp = spacy.blank("en")
+    gold = Doc(nlp.vocab, words=["An", "n", "left"], spaces=[False, True, False])
+    gold.ents = [Span(gold, 0, 1, "Per")]
+    DocBin(docs=[gold]).to_disk(tmp_path / "a.spacy")
+    result = run("evaluate", model, tmp_path / "a.spacy")
+    assert result.exit_code == 0, result.stderr
+    said = " ".join(result.stdout.split())
+    assert "1 of 1 gold entities are lost there: 1 begin or end within a token" in said
 
 
 def test_threshold_of_nothing(tmp_path, data):
