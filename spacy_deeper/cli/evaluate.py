@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from spacy.language import Language
 
+    from ..evaluation.thresholds import Pairs
     from ..pipeline.relation_scorer import RelationScorer
-    from ..thresholds import Pairs
 
 #: How the scores' names read in a table.
 ERRORS = {
@@ -89,7 +89,7 @@ def evaluate_cli(
     with one_line_errors():
         _use_gpu(gpu_id)
         if plot is not None:
-            from ..plots import check_plot, plot_sweep
+            from ..evaluation.plots import check_plot, plot_sweep
 
             check_plot(plot)
         if tune_to is not None:
@@ -104,7 +104,7 @@ def evaluate_cli(
         scores = evaluate(nlp, examples)
         _print_scores(scores)
         if with_sweep or plot is not None or tune_to is not None:
-            from ..thresholds import score_pairs
+            from ..evaluation.thresholds import score_pairs
 
             scorer: RelationScorer = nlp.get_pipe("relation_scorer")  # type: ignore[assignment]
             pairs = score_pairs(scorer, examples, nlp.batch_size)
@@ -176,7 +176,7 @@ def _save(nlp: "Language", path: Path) -> None:
 
 def _sweep(pairs: "Pairs", threshold: float) -> dict[str, Any]:
     """Score the pairs at all thresholds, and print some of them."""
-    from ..thresholds import best, sweep
+    from ..evaluation.thresholds import best, sweep
 
     points = sweep(pairs)
     at_best = best(points, threshold)
@@ -202,8 +202,8 @@ def _sweep(pairs: "Pairs", threshold: float) -> dict[str, Any]:
 
 def _tune(pairs: "Pairs", scorer: "RelationScorer") -> dict[str, Any]:
     """Set the thresholds of the labels to the best ones, and print them and their scores."""
+    from ..evaluation.thresholds import tune
     from ..scoring import averages
-    from ..thresholds import tune
 
     # A label that falls back to the common threshold does so whatever it had before.
     scorer.label_thresholds = tune(pairs, scorer.threshold)

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spacy_deeper.evaluation import evaluate
+from spacy_deeper.evaluation.thresholds import GRID, Pairs, best, score_pairs, sweep, tune
 from spacy_deeper.scoring import score_relations
-from spacy_deeper.thresholds import GRID, Pairs, best, score_pairs, sweep, tune
 
 from .joint import fit, pair, start
 

@@ -5,7 +5,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from .errors import Errors
+from ..errors import Errors
 
 
 def check_plot(path: Path) -> None:

@@ -7,7 +7,7 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example
 from spacy.vocab import Vocab
 
-from spacy_deeper.error_analysis import (
+from spacy_deeper.evaluation.error_analysis import (
     CATEGORIES,
     Annotation,
     annotation,

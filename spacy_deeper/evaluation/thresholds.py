@@ -11,8 +11,8 @@ from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.util import minibatch
 
-from .pipeline.relation_scorer import RelationScorer
-from .scoring import RelationKey, averages, relation_keys, text_offsets
+from ..pipeline.relation_scorer import RelationScorer
+from ..scoring import RelationKey, averages, relation_keys, text_offsets
 
 #: The thresholds of a sweep: 0.00, 0.01, …, 0.99.
 GRID = tuple(i / 100 for i in range(100))

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from spacy.tokens import Doc
 
-from .scoring import Place, RelationKey, entity_keys, relation_keys
+from ..scoring import Place, RelationKey, entity_keys, relation_keys
 
 Category: TypeAlias = Literal[
     "entity_missed",

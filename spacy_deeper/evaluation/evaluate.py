@@ -8,9 +8,9 @@ from spacy.language import Language
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 
+from ..relations import get_relations, set_relations
+from ..scoring import score_entities, score_relation_keys, score_relations, text_offsets
 from .error_analysis import Annotation, annotation, count_errors
-from .relations import get_relations, set_relations
-from .scoring import score_entities, score_relation_keys, score_relations, text_offsets
 
 Component: TypeAlias = Callable[[Doc], Doc]
 #: The name that the component has whose relations are scored on gold entities.
