@@ -40,12 +40,14 @@ class Errors(metaclass=ErrorsWithCodes):
     # D1xx: annotation files and the command line
     D100 = "There is no annotation file {path}. Check the path."
     D101 = "Unknown format '{name}'. Known formats: {known}."
-    D102 = "The suffix of {path} does not tell its format. Name it with --from: {known}."
+    D102 = "Can't tell the format of {path}. Name it with --from: {known}."
     D103 = "{path} is not UTF-8 text ({problem}). Save it as UTF-8."
     D104 = "{path} has no records: there is nothing to write."
-    D105 = "The output {path} must end in .spacy or be an existing folder."
+    D105 = "The output {path} must end in .spacy or be an existing folder, unless --to says else."
     D106 = "Can't write {path}: {problem}."
     D107 = "There is no tokenizer for the language '{lang}': {problem}"
+    D108 = "Unknown {name} '{value}'. Choose {known}."
+    D109 = "{path} is no .spacy data ({problem})."
     D110 = "{path}, line {line}, column {column}: broken JSON ({problem}). Fix it there."
     D111 = (
         "{path} must hold a list of records, and holds {found}. "
@@ -58,31 +60,27 @@ class Errors(metaclass=ErrorsWithCodes):
     D116 = "{where}: 'tokens' is empty. Remove the record, or give it its tokens."
     D117 = "{where}: token {index} must be a non-empty string, and is {found}."
     D118 = (
-        "{where}: start {start} and end {end} are no span of the {length} tokens. "
+        "{where}: start {start} and end {end} are no span of the {length} {unit}. "
         "They must satisfy 0 <= start < end <= {length}: the end is exclusive."
     )
-    D119 = (
-        "{where}: entity {first} ('{first_text}') and entity {second} ('{second_text}') overlap, "
-        "which doc.ents cannot hold. Keep one of them."
-    )
-    D120 = "{where}: entity {second} ('{second_text}') repeats entity {first}. Remove one of them."
-    D121 = (
-        "{where}: '{key}' is {value}, and the record has {count} entities. "
-        "It must be an index into them, counted from 0."
-    )
-    D122 = "{where}: head and tail are the same entity ('{text}'). Relate two different ones."
-    D123 = "{where}: the relation {head} --{label}--> {tail} is there twice. Remove one of them."
-    D124 = "{where}: '{key}' is empty. Give it its label."
+    D121 = "{where}: '{key}' is {value!r}, which is none of the record's {count} entities."
+    D124 = "{where}: the label is empty. Give it one."
     D125 = "{where}: a string is no valid Unicode ({problem}). Correct its \\u escapes."
+    D126 = (
+        "{where}: the text has {length} characters, and spaCy takes no more than {limit}. "
+        "Split the document."
+    )
+    D127 = "{where}: the line has more than {limit} bytes. Is this really an annotation file?"
+    D128 = "Can't read {path}: {problem}."
+    D129 = (
+        "--strict: {count} annotations would be repaired or dropped, so nothing was written. "
+        "The first is {first}. See them all with --report, or without --strict."
+    )
     D130 = (
         "{where}: unbalanced markup at '{snippet}'. Write an entity as [mention](Type), "
         "without another one inside it, and a literal bracket as \\[ or \\]."
     )
     D131 = "{where}: the entity [{mention}]({label}) has an empty mention or type. Fill it in."
-    D132 = (
-        "{where}: the mention '{mention}' must begin and end where a token does, without spaces "
-        "(the tokens there are: {tokens}). Move its brackets."
-    )
     D133 = "{where}: no entity '{mention}' in this record. Its entities are: {known}."
     D134 = (
         "{where}: there are {count} entities '{mention}' in this record. "
@@ -96,6 +94,7 @@ class Errors(metaclass=ErrorsWithCodes):
         "{where}: a relation before any text. Begin the record with its text, without leading "
         "spaces, and leave no blank line between the two."
     )
+    D148 = "{where}: the tokens are not those of the text. Correct them, or leave them out."
     D150 = "Can't read the config {path}: {problem}."
     D151 = "{path} is no valid config: {problem}"
     D152 = "{paths} merge to a config that is not valid: {problem}"
