@@ -67,11 +67,13 @@ def convert(
     """
     with _sources(input, format) as (sources, format):
         to = _guess_writer(output, to)
-        if to == "spacy":
+        write, suffixes = WRITERS[to]
+        if suffixes and output.is_dir():
             stem = "stdin" if input == STDIN else input.resolve().stem
-            output = output / f"{stem}.spacy" if output.is_dir() else output
-            if output.suffix != ".spacy":
-                raise ValueError(Errors.D105.format(path=output))
+            output = output / f"{stem}{suffixes[0]}"
+        if suffixes and output.suffix not in suffixes:
+            known = " or ".join(suffixes)
+            raise ValueError(Errors.D105.format(path=output, known=known))
         try:
             nlp = spacy.blank(lang)
         except ImportError as err:
@@ -91,7 +93,7 @@ def convert(
                 yield doc
 
         with replacing(output) as temp:
-            WRITERS[to](count(read()), temp, report)
+            write(count(read()), temp, report)
             if not report.written["documents"]:
                 raise ValueError(Errors.D104.format(path="stdin" if input == STDIN else input))
             if report_path is not None:
@@ -130,7 +132,11 @@ def _sources(input: Path, format: str | None) -> Iterator[tuple[list[Source], st
 
 def _guess_writer(output: Path, to: str | None) -> str:
     if to is None:
-        return "spacy"
+        fitting = [name for name, writer in WRITERS.items() if output.suffix in writer.suffixes]
+        if len(fitting) > 1:
+            known = ", ".join(fitting)
+            raise ValueError(Errors.D155.format(path=output, known=known))
+        return fitting[0] if fitting else "spacy"
     if to not in WRITERS:
         raise ValueError(Errors.D101.format(name=to, known=", ".join(WRITERS)))
     return to
@@ -149,7 +155,7 @@ def replacing(path: Path) -> Iterator[Path]:
     A folder must not exist yet, or be empty. If anything fails, nothing is left.
     """
     # In the same folder: only within one file system is the replacement atomic.
-    temp = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temp = path.with_name(f".tmp{os.getpid()}.{path.name}")
     made = [parent for parent in path.parents if not parent.exists()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -53,7 +53,7 @@ def test_convert_replaces(tmp_path, markup):
 
 def test_format_by_name(tmp_path, markup):
     path = markup.rename(tmp_path / "ann.data")
-    with pytest.raises(ValueError, match=r"D102.*spert, markup"):
+    with pytest.raises(ValueError, match=r"D102.*spert, .*markup"):
         convert(path, tmp_path)
     assert convert(path, tmp_path, "markup").docs == 1
 
@@ -147,8 +147,8 @@ def test_folder_of_files(tmp_path, nested):
     assert [doc[0].text for doc in docs] == ["old", "it's"]
     (tmp_path / "c.txt").write_text(MARKUP)
     with pytest.raises(ValueError, match=r"D102.*markup, .*spert"):
-        convert(tmp_path, tmp_path / "out.json", to="spert")
-    assert convert(tmp_path, tmp_path / "out.json", "markup", to="spert").docs == 1
+        convert(tmp_path, tmp_path / "out.jsonl", to="spert")
+    assert convert(tmp_path, tmp_path / "out.jsonl", "markup", to="spert").docs == 1
 
 
 @pytest.mark.parametrize("text", [MARKUP, json.dumps(SPERT), json.dumps([SPERT])])

@@ -3,14 +3,26 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from spacy.language import Language
 from spacy.tokens import Doc
 
 from ..records import Options, Record, make_doc
 from ..report import Report
-from . import docbin, markup, spert
+from . import (
+    ade,
+    brat,
+    docbin,
+    doccano,
+    dygie,
+    labelstudio,
+    markup,
+    multihead,
+    prodigy,
+    spert,
+    triples,
+)
 from .util import Source
 
 JSON = (".json", ".jsonl")
@@ -70,13 +82,45 @@ def _has(*keys: str) -> Callable[[Any], bool]:
     return lambda first: isinstance(first, dict) and all(key in first for key in keys)
 
 
+def _is_prodigy(first: Any) -> bool:
+    keys = {"answer", "spans", "tokens", "_task_hash"}
+    return "text" in first and "entities" not in first and not keys.isdisjoint(first)
+
+
+def _is_multihead(first: Any) -> bool:
+    return multihead.DOC.match(first) is not None
+
+
+def _is_ade(first: Any) -> bool:
+    return first.count("|") == ade.FIELDS - 1
+
+
 FORMATS: dict[str, Format] = {
     "spert": Format(spert.parse, JSON, _has("tokens", "entities")),
-    "markup": Format(markup.parse, (".txt",)),
+    "multihead": Format(multihead.parse, (".txt",), _is_multihead),
+    "ade": Format(ade.parse, (".rel",), _is_ade),
+    "dygie": Format(dygie.parse, JSON, _has("sentences")),
+    "brat": Format(brat.parse, (brat.SUFFIX,)),
+    "prodigy": Format(prodigy.parse, JSON, _is_prodigy),
+    "labelstudio": Format(labelstudio.parse, JSON, _has("data")),
+    "doccano": Format(doccano.parse, JSON, _has("text", "entities")),
+    "markup": Format(
+        markup.parse, (".txt",), lambda first: not (_is_multihead(first) or _is_ade(first))
+    ),
     "spacy": Binary(lambda source, report: iter(()), (".spacy",)),
 }
 
-WRITERS: dict[str, Callable[[Iterator[Doc], Path, Report], None]] = {
-    "spacy": docbin.write,
-    "spert": spert.write,
+
+class Writer(NamedTuple):
+    """A way to write docs: to a file with one of these suffixes or, without any, to a folder."""
+
+    write: Callable[[Iterator[Doc], Path, Report], None]
+    suffixes: tuple[str, ...]
+
+
+WRITERS: dict[str, Writer] = {
+    "spacy": Writer(docbin.write, (".spacy",)),
+    "spert": Writer(spert.write, (".jsonl",)),
+    "brat": Writer(brat.write, ()),
+    "triples": Writer(triples.write, (".csv", ".jsonl")),
 }

@@ -26,13 +26,15 @@ def guess(source: Source) -> str:
     if not source.suffix:  # standard input
         suffixes = list(JSON) if re.match(r"\{|\[\s*\{", start) else [".txt", ".rel"]
     candidates = [n for n, f in FORMATS.items() if not {*suffixes}.isdisjoint(f.suffixes)]
-    if source.path.with_suffix(".ann").is_file() and "brat" in FORMATS:
+    if source.suffix == ".txt" and source.path.with_suffix(".ann").is_file():
         return "brat"
     if not candidates:
         raise ValueError(Errors.D102.format(path=source, known=", ".join(FORMATS)))
     first = _first_record(source) if suffixes[0] in JSON else start.split("\n", 1)[0]
     if suffixes[0] in JSON and not isinstance(first, dict):
         return candidates[0]  # whose reader says what is wrong
+    if len(candidates) == 1:
+        return candidates[0]
     fitting = [name for name in candidates if FORMATS[name].fits(first)]
     if len(fitting) != 1:
         known = ", ".join(fitting or candidates)
