@@ -90,7 +90,7 @@ def make_doc(record: Record, nlp: Language, options: Options, report: Report) ->
     report.read["relations"] += len(record.relations)
     try:
         doc = _tokenize(record, nlp)
-        if not doc.text.strip() and not record.entities and not record.relations:
+        if not len(doc) and not record.entities and not record.relations:
             report.dropped(record.at, "documents", str(record.id or ""), "no text")
             return None
         spans = _align(record, doc, options.align, report)
@@ -99,7 +99,7 @@ def make_doc(record: Record, nlp: Language, options: Options, report: Report) ->
         set_relations(doc, _get_relations(record, spans, report))
         if record.id is not None:
             # msgpack has no integers beyond 64 bits.
-            fits = isinstance(record.id, str) or abs(record.id) < 2**63
+            fits = isinstance(record.id, str) or -(2**63) <= record.id < 2**63
             doc.user_data["orig_id"] = record.id if fits else str(record.id)
             _check_unicode(record.id)
     except UnicodeEncodeError as err:
@@ -120,8 +120,12 @@ def all_entities(doc: Doc) -> list[Span]:
 
 
 class Writable(NamedTuple):
-    """A doc with what a writer can write of it: relations as indices into its entities."""
+    """A doc with what a writer can write of it: relations as indices into its entities.
 
+    number (int): Counts the documents of the input.
+    """
+
+    number: int
     doc: Doc
     entities: list[Span]
     relations: list[tuple[int, int, str, float]]
@@ -151,7 +155,7 @@ def writable(docs: Iterable[Doc], report: Report) -> Iterator[Writable]:
                 item = f"{link.head} --{link.label}--> {link.tail}"
                 report.dropped(at, "relations", item, "an argument was dropped")
         report.written.update(documents=1, entities=len(entities), relations=len(relations))
-        yield Writable(doc, entities, relations)
+        yield Writable(index, doc, entities, relations)
 
 
 def _check_label(label: str, at: Place) -> None:

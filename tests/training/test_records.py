@@ -132,7 +132,7 @@ def test_white_space(nlp):
 
 def test_no_text(nlp):
     report = Report()
-    assert make_doc(Record(AT, " \n"), nlp, Options(), report) is None
+    assert make_doc(Record(AT, ""), nlp, Options(), report) is None
     assert [(loss.action, loss.what, loss.reason) for loss in report.losses] == [
         ("dropped", "documents", "no text")
     ]

@@ -101,7 +101,7 @@ def _squeeze(text: str) -> str:
 def write(docs: Iterator[Doc], path: Path, report: Report) -> None:
     """Write docs to a folder, two files for each."""
     path.mkdir()
-    for index, (doc, entities, relations) in enumerate(writable(docs, report)):
+    for index, doc, entities, relations in writable(docs, report):
         name = f"{index:06}"
         if id := str(doc.user_data.get("orig_id", "")):
             name += "-" + re.sub(r"[^\w.-]", "_", id)[:80]

@@ -60,7 +60,7 @@ def _get_words(record: dict[str, Any], at: Place) -> list[str]:
 def write(docs: Iterator[Doc], path: Path, report: Report) -> None:
     """Write docs as JSON lines."""
     with path.open("w", encoding="utf-8", newline="\n") as file:
-        for doc, entities, relations in writable(docs, report):
+        for _, doc, entities, relations in writable(docs, report):
             record: dict[str, Any] = {
                 "tokens": [token.text for token in doc],
                 "entities": [

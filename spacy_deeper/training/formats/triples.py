@@ -28,7 +28,7 @@ def write(docs: Iterator[Doc], path: Path, report: Report) -> None:
 
 
 def _rows(docs: Iterator[Doc], report: Report) -> Iterator[dict[str, object]]:
-    for index, (doc, entities, relations) in enumerate(writable(docs, report)):
+    for index, doc, entities, relations in writable(docs, report):
         id = doc.user_data.get("orig_id", index)
         used = {i for head, tail, _, _ in relations for i in (head, tail)}
         for i, span in enumerate(entities):
