@@ -50,8 +50,8 @@ class Errors(metaclass=ErrorsWithCodes):
     D109 = "{path} is no .spacy data ({problem})."
     D110 = "{path}, line {line}, column {column}: broken JSON ({problem}). Fix it there."
     D111 = (
-        "{path} must hold a list of records, and holds {found}. "
-        "Put the records in [ ], or one per line in a .jsonl file."
+        "{path} holds one JSON object over several lines, and must hold a list of records in [ ], "
+        "or one record on each line."
     )
     D112 = "{where}: this must be an object with the keys {keys}, and is {found}."
     D113 = "{where}: the key '{key}' is missing. Add it: the keys are {keys}."

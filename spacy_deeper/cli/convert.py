@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from wasabi import msg
 
-from ._util import one_line_errors, say_good
+from ._util import one_line, one_line_errors, say_good
 
 IN = "spert, multihead, ade, dygie, brat, prodigy, labelstudio, doccano, markup or spacy"
 OUT = "spacy, spert, brat or triples"
@@ -90,7 +90,7 @@ def convert_cli(
     msg.table(rows, header=("", "read", "written"), aligns=("l", "r", "r"), divider=True)
     first = {(loss.action, loss.what, loss.reason): loss for loss in reversed(done.report.losses)}
     changes = [
-        (f"{action} {what}", reason, count, f"{loss.file}, {loss.place}")
+        (f"{action} {what}", reason, count, one_line(loss.at))
         for (action, what, reason), count in sorted(done.report.reasons().items())
         for loss in [first[action, what, reason]]
     ]

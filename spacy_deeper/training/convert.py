@@ -17,9 +17,9 @@ from tqdm import tqdm
 
 from ..errors import Errors
 from ..relations import get_relations
-from .formats import FORMATS, WRITERS
+from .formats import FORMATS, JSON, WRITERS
 from .formats.guess import check_name, find_files, guess
-from .formats.util import Source
+from .formats.util import Source, holds_one_object
 from .records import Options, all_entities
 from .report import Report
 
@@ -79,6 +79,10 @@ def convert(
         except ImportError as err:
             raise ValueError(Errors.D107.format(lang=lang, problem=err)) from None
         report = Report()
+        for source in sources[:]:
+            if input.is_dir() and source.suffix in JSON and holds_one_object(source):
+                sources.remove(source)
+                report.ignored(source.at(), "files", source.name, "one JSON object, no records")
         ents: Counter[str] = Counter()
         relations: Counter[str] = Counter()
 
@@ -99,9 +103,7 @@ def convert(
             if report_path is not None:
                 write_report(report, report_path)
             if strict and (losses := report.real_losses()):
-                first = (
-                    f"{losses[0].item!r} ({losses[0].reason}; {losses[0].file}, {losses[0].place})"
-                )
+                first = f"{losses[0].item!r} ({losses[0].reason}; {losses[0].at})"
                 raise ValueError(Errors.D129.format(count=len(losses), first=first))
     return Converted(output, report.written["documents"], ents, relations, report)
 
@@ -109,7 +111,8 @@ def convert(
 def write_report(report: Report, path: Path) -> None:
     """Write the entries of a report as JSON lines."""
     lines = (json.dumps(loss._asdict(), ensure_ascii=False) + "\n" for loss in report.losses)
-    write_atomically(path, "".join(lines).encode())
+    # What JSON escapes in the input, and UTF-8 has not, is escaped again.
+    write_atomically(path, "".join(lines).encode("utf-8", "backslashreplace"))
 
 
 @contextmanager

@@ -134,7 +134,7 @@ class Writable(NamedTuple):
 def writable(docs: Iterable[Doc], report: Report) -> Iterator[Writable]:
     """Prepare docs for a text format, in which all documents have words and all entities a type."""
     for index, doc in enumerate(docs):
-        at = Place(str(doc.user_data.get("orig_id", "")), f"document {index}")
+        at = Place("", f"document {doc.user_data.get('orig_id', index)}")
         if not len(doc):
             report.dropped(at, "documents", "", "no text")
             continue

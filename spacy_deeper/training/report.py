@@ -11,7 +11,7 @@ class Place(NamedTuple):
     place: str = ""
 
     def __str__(self) -> str:
-        return f"{self.file}, {self.place}" if self.place else self.file
+        return ", ".join(part for part in self if part)
 
     def within(self, place: str) -> "Place":
         """Go one step further in: from a record to an entity of it, say."""
@@ -34,6 +34,10 @@ class Loss(NamedTuple):
     item: str
     file: str
     place: str
+
+    @property
+    def at(self) -> Place:
+        return Place(self.file, self.place)
 
 
 class Report:

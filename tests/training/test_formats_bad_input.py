@@ -119,6 +119,7 @@ BAD_FILES = {
     "broken": ('[{"tokens":\n ["a" "b"]}]', "D110", "line 2, column 7"),
     "truncated": (json.dumps([RECORD])[:-30], "D110", "line 1"),
     "nothing": ("", "D104", ""),
+    "an object": (json.dumps(RECORD, indent=1), "D111", "one JSON object"),
     "a number": ("3", "D112", "and is an integer"),
     "a list of lists": ("[[]]", "D112", "and is a list"),
     "huge integer": ('{"tokens": ' + "1" * 5000 + "}", "D110", "digits"),

@@ -363,6 +363,16 @@ def test_bad_json(tmp_path, format, value, code, said):
     check_fails(tmp_path, path, code, "line 2", said)
 
 
+def test_no_unicode(tmp_path):
+    path = write_json(tmp_path, [prodigy(), prodigy(text="\ud800", answer="ignore")])
+    report = tmp_path / "report.jsonl"
+    args = ["convert", str(path), str(tmp_path / "a.spacy"), "--report", str(report)]
+    assert CliRunner().invoke(app, args).exit_code == 0
+    assert json.loads(report.read_text(encoding="utf-8"))["item"] == "\ud800"
+    path = write_json(tmp_path, [{"doc_key": "\ud800", "sentences": 3}])
+    check_fails(tmp_path, path, "D115", "document \\ud800")
+
+
 @pytest.mark.parametrize("format", BAD_JSON)
 def test_bad_json_file(tmp_path, format):
     text = json.dumps(GOOD_JSON[format])

@@ -9,7 +9,7 @@ from typing import Any
 
 from ...errors import Errors
 from . import FORMATS, JSON
-from .util import Source, json_records
+from .util import Source, holds_one_object, json_records
 
 
 def check_name(name: str) -> str:
@@ -61,7 +61,14 @@ def find_files(folder: Path, name: str | None) -> tuple[list[Source], str]:
     else:
         known = {suffix for fmt in FORMATS.values() for suffix in fmt.suffixes}
         sources = [Source.of(path) for path in paths if path.suffix.lower() in known]
-        names = sorted({guess(source) for source in sources})
+        # Settings in JSON may lie beside the data, such as SpERT's types.
+        names = sorted(
+            {
+                guess(source)
+                for source in sources
+                if not (source.suffix in JSON and holds_one_object(source))
+            }
+        )
         if len(names) > 1:
             raise ValueError(Errors.D102.format(path=folder, known=", ".join(names)))
         name = names[0] if names else None

@@ -1,6 +1,7 @@
 """What the readers share: text, lines and JSON, each with its place."""
 
 import json
+import re
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -124,14 +125,20 @@ def json_lines(source: Source) -> Iterator[tuple[Place, Any]]:
 def json_list(source: Source) -> Iterator[tuple[Place, Any]]:
     """Read the items of a file that is one list: JSON as a whole can't be read piece by piece."""
     records = parse_json(source.text(), source)
-    if not isinstance(records, list):
-        raise ValueError(Errors.D111.format(path=source, found=JSON_NAMES[type(records)]))
+    assert isinstance(records, list)  # as it begins with a bracket
     for index, record in enumerate(records):
         yield source.at(f"record {index}"), record
 
 
+def holds_one_object(source: Source) -> bool:
+    """Whether a file begins as one JSON object that goes over several lines, as settings do."""
+    return re.match(r"\{\s*\n", source.start()) is not None
+
+
 def json_records(source: Source) -> Iterator[tuple[Place, Any]]:
     """Read the records of a file that is one list, or else has one record on each line."""
+    if holds_one_object(source):
+        raise ValueError(Errors.D111.format(path=source))
     return json_list(source) if source.start().startswith("[") else json_lines(source)
 
 
