@@ -161,6 +161,7 @@ def writable(docs: Iterable[Doc], report: Report) -> Iterator[Writable]:
 def _check_label(label: str, at: Place) -> None:
     if not label.strip():
         raise ValueError(Errors.D124.format(where=at))
+    _check_unicode(label)
 
 
 def _check_unicode(value: object) -> None:

@@ -142,7 +142,7 @@ def test_folder_of_files(tmp_path, nested):
     (tmp_path / ".hidden.jsonl").write_text("broken")
     (tmp_path / "README").write_text("broken")
     (tmp_path / "b" / "a.json").write_text(json.dumps(RECORDS))
-    (tmp_path / "b" / "types.json").write_text('{\n"entities": {}}')
+    (tmp_path / "b" / "types.json").write_text('{"entities": {\n}}')
     done = convert(tmp_path, tmp_path / "out.spacy")
     assert [loss.what for loss in done.report.losses] == ["files", "entities"]
     docs = DocBin().from_disk(done.path).get_docs(spacy.blank("en").vocab)

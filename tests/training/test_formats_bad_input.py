@@ -113,6 +113,7 @@ BAD_RECORDS = {
     "end past the tokens": (changed(["entities", 2, "end"], 7), "D118", "the 6 tokens"),
     "head out of range": (changed(["relations", 0, "head"], 3), "D121", "3 entities"),
     "tail negative": (changed(["relations", 1, "tail"], -1), "D121", "'tail' is -1"),
+    "surrogate in a label": (changed(["relations", 0, "type"], "\ud800"), "D125", "surrogates"),
     "lone surrogate": (changed(["tokens", 0], "\ud800"), "D125", "surrogates"),
 }
 BAD_FILES = {

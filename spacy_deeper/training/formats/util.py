@@ -1,7 +1,6 @@
 """What the readers share: text, lines and JSON, each with its place."""
 
 import json
-import re
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -131,8 +130,17 @@ def json_list(source: Source) -> Iterator[tuple[Place, Any]]:
 
 
 def holds_one_object(source: Source) -> bool:
-    """Whether a file begins as one JSON object that goes over several lines, as settings do."""
-    return re.match(r"\{\s*\n", source.start()) is not None
+    """Whether a file is one JSON object over several lines, as settings are, and no records."""
+    text = source.start(2**20)
+    return text.startswith("{") and not _is_json(text.split("\n", 1)[0]) and _is_json(text)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def json_records(source: Source) -> Iterator[tuple[Place, Any]]:
