@@ -55,16 +55,18 @@ class Errors(metaclass=ErrorsWithCodes):
     # D1xx: annotation files and the command line
     D100 = "There is no annotation file {path}. Check the path."
     D101 = "Unknown format '{name}'. Known formats: {known}."
-    D102 = "The suffix of {path} does not tell its format. Name it with --from: {known}."
+    D102 = "Can't tell the format of {path}. Name it with --from: {known}."
     D103 = "{path} is not UTF-8 text ({problem}). Save it as UTF-8."
     D104 = "{path} has no records: there is nothing to write."
-    D105 = "The output {path} must end in .spacy or be an existing folder."
+    D105 = "The output {path} must end in {known}, or be an existing folder."
     D106 = "Can't write {path}: {problem}."
     D107 = "There is no tokenizer for the language '{lang}': {problem}"
+    D108 = "Unknown {name} '{value}'. Choose {known}."
+    D109 = "{path} is no .spacy data ({problem})."
     D110 = "{path}, line {line}, column {column}: broken JSON ({problem}). Fix it there."
     D111 = (
-        "{path} must hold a list of records, and holds {found}. "
-        "Put the records in [ ], or one per line in a .jsonl file."
+        "{path} holds one JSON object over several lines, and must hold a list of records in [ ], "
+        "or one record on each line."
     )
     D112 = "{where}: this must be an object with the keys {keys}, and is {found}."
     D113 = "{where}: the key '{key}' is missing. Add it: the keys are {keys}."
@@ -73,30 +75,37 @@ class Errors(metaclass=ErrorsWithCodes):
     D116 = "{where}: 'tokens' is empty. Remove the record, or give it its tokens."
     D117 = "{where}: token {index} must be a non-empty string, and is {found}."
     D118 = (
-        "{where}: start {start} and end {end} are no span of the {length} tokens. "
+        "{where}: start {start} and end {end} are no span of the {length} {unit}. "
         "They must satisfy 0 <= start < end <= {length}: the end is exclusive."
     )
     D119 = (
-        "{where}: entity {first} ('{first_text}') and entity {second} ('{second_text}') overlap, "
-        "which doc.ents cannot hold. Keep one of them."
+        "{where}: its text is '{mention}', and what stands from {start} to {end} is '{found}'. "
+        "Export the task anew, or correct the offsets."
     )
-    D120 = "{where}: entity {second} ('{second_text}') repeats entity {first}. Remove one of them."
-    D121 = (
-        "{where}: '{key}' is {value}, and the record has {count} entities. "
-        "It must be an index into them, counted from 0."
-    )
-    D122 = "{where}: head and tail are the same entity ('{text}'). Relate two different ones."
-    D123 = "{where}: the relation {head} --{label}--> {tail} is there twice. Remove one of them."
-    D124 = "{where}: '{key}' is empty. Give it its label."
+    D120 = "{where}: unknown direction '{direction}'. Known ones: right, left, bi."
+    D121 = "{where}: '{key}' is {value!r}, which is none of the record's {count} entities."
+    D122 = "{where}: 'labels' must be a list of strings."
+    D123 = "{where}: there is another annotation '{id}' before. Give it an id of its own."
+    D124 = "{where}: the label is empty. Give it one."
     D125 = "{where}: a string is no valid Unicode ({problem}). Correct its \\u escapes."
+    D126 = (
+        "{where}: the text has {length} characters, and spaCy takes no more than {limit}. "
+        "Split the document."
+    )
+    D127 = "{where}: the line has more than {limit} bytes. Is this really an annotation file?"
+    D128 = "Can't read {path}: {problem}."
+    D129 = (
+        "--strict: {count} annotations would be repaired or dropped, so nothing was written. "
+        "The first is {first}. See them all with --report, or without --strict."
+    )
     D130 = (
         "{where}: unbalanced markup at '{snippet}'. Write an entity as [mention](Type), "
         "without another one inside it, and a literal bracket as \\[ or \\]."
     )
     D131 = "{where}: the entity [{mention}]({label}) has an empty mention or type. Fill it in."
     D132 = (
-        "{where}: the mention '{mention}' must begin and end where a token does, without spaces "
-        "(the tokens there are: {tokens}). Move its brackets."
+        "{where}: its text is '{mention}', and from {start} to {end} the .txt file has '{found}'. "
+        "Offsets count characters: was the text file changed, or its line ends?"
     )
     D133 = "{where}: no entity '{mention}' in this record. Its entities are: {known}."
     D134 = (
@@ -111,11 +120,44 @@ class Errors(metaclass=ErrorsWithCodes):
         "{where}: a relation before any text. Begin the record with its text, without leading "
         "spaces, and leave no blank line between the two."
     )
+    D137 = "{where}: a token before any document. Begin each document with a line '#doc ID'."
+    D138 = (
+        "{where}: '{line}' is not token {index} of its document. A line has five fields with a tab "
+        "between them: the token's index, the token, O or B-Type or I-Type, a list of labels, and "
+        "a list of as many indices: ['Live_In']\t[3]."
+    )
+    D139 = (
+        "{where}: {id} is an event ('{type}'), and events have no place in spaCy's documents. "
+        "Make it a relation, or remove it with all annotations that refer to it."
+    )
+    D140 = (
+        "{where}: '{line}' is no line of a .rel file. It has eight fields with a | between them: "
+        "PubMed id, sentence, effect, its begin and end, drug, its begin and end."
+    )
+    D141 = (
+        "{where}: '{line}' is no brat annotation that we know. With tabs after the ids and before "
+        "the text: 'T1 Type 0 3 Text', 'R1 Label Arg1:T1 Arg2:T2'."
+    )
+    D142 = "{where}: a sentence must be a list of tokens, non-empty strings, and is {found}."
+    D143 = (
+        "{where}: '{key}' has {found} items, and there are {count} sentences. "
+        "It must have one list for each sentence."
+    )
+    D144 = "{where}: {row!r} must be a list of {offsets} integers and a label."
+    D145 = "{where}: '{role}' is {index}, which is none of the {count} tokens."
+    D146 = "{where}: there is another entity with this id before. Give it an id of its own."
+    D147 = (
+        "{where}: the task's data must have its text under 'text', or have one text only. "
+        "Its keys are: {known}."
+    )
+    D148 = "{where}: the tokens are not those of the text. Correct them, or leave them out."
+    D149 = "{where}: there is another region with the id '{id}' before. Give it one of its own."
     D150 = "Can't read the config {path}: {problem}."
     D151 = "{path} is no valid config: {problem}"
     D152 = "{paths} merge to a config that is not valid: {problem}"
     D153 = "{paths} merge to a config that can't be trained: {problem}."
     D154 = "The output {path} is also an input. Name another file, or the input would be lost."
+    D155 = "Can't tell what to write to {path}. Name it with --to: {known}."
     D160 = "Can't load the pipeline {name}: {problem}"
     D161 = "Can't read the data {path}: {problem}"
     D162 = "{option}: the pipeline has no component 'relation_scorer'. It has: {known}."

@@ -39,8 +39,8 @@ def say_good(text: str) -> None:
 
 
 def one_line(err: object) -> str:
-    """Join the lines of an error's text."""
-    return " ".join(str(err).split())
+    """Join the lines of an error's text, with what no terminal can show (surrogates) escaped."""
+    return " ".join(str(err).split()).encode("utf-8", "backslashreplace").decode()
 
 
 def load_pipeline(name: str) -> "Language":

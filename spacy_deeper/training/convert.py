@@ -1,26 +1,39 @@
-"""Annotation files to spaCy's binary training data."""
+"""Annotation files to spaCy's binary training data, and back."""
 
+import json
 import os
+import shutil
+import sys
+import tempfile
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import spacy
-from spacy.tokens import DocBin
+from spacy.tokens import Doc
 from tqdm import tqdm
 
 from ..errors import Errors
 from ..relations import get_relations
-from .formats import get_format
+from .formats import FORMATS, JSON, WRITERS
+from .formats.guess import check_name, find_files, guess
+from .formats.util import Source, holds_one_object
+from .records import Options, all_entities
+from .report import Report
+
+STDIN = Path("-")
 
 
 class Converted(NamedTuple):
-    """Where the docs went, how many they are, and the counts of their labels."""
+    """Where the docs went, how many they are, the counts of their labels, and what was lost."""
 
     path: Path
     docs: int
     ents: Counter[str]
     relations: Counter[str]
+    report: Report
 
 
 def convert(
@@ -29,37 +42,107 @@ def convert(
     format: str | None = None,
     lang: str = "en",
     *,
+    to: str | None = None,
+    options: Options | None = None,
+    strict: bool = False,
+    report_path: Path | None = None,
     silent: bool = True,
 ) -> Converted:
-    """Convert an annotation file to a `.spacy` file, all of it or nothing.
+    """Convert annotation files, all of them or nothing.
 
-    input (Path): The annotation file.
-    output (Path): The `.spacy` file, or an existing folder to write `<input's stem>.spacy` into.
-    format (Optional[str]): A name in `FORMATS`; guessed from the input's suffix if not given.
+    Documents are read and made one by one. What is held of them is spaCy's `DocBin`, arrays of
+    numbers, for `.spacy` files; and a file that is one JSON list is parsed as a whole.
+
+    input (Path): The annotation file, a folder of them, or "-" for standard input.
+    output (Path): The file to write (for brat a folder), or an existing folder to write
+        `<input's stem>.spacy` into.
+    format (Optional[str]): A name in `FORMATS`; guessed from the input if not given.
     lang (str): The language whose tokenizer to use where the format has no tokens.
+    to (Optional[str]): A name in `WRITERS`; guessed from the output if not given.
+    options (Optional[Options]): What to do with annotations that don't fit into a doc.
+    strict (bool): Let any annotation that was repaired or dropped be an error.
+    report_path (Optional[Path]): Where to write all entries of the report, as JSON lines.
     silent (bool): Show no progress. It is never shown where there is no terminal.
-    RETURNS (Converted): The path written, and what is in it.
+    RETURNS (Converted): The path written, what is in it, and the report.
     """
-    if output.is_dir():
-        output = output / f"{input.stem}.spacy"
-    if output.suffix != ".spacy":
-        raise ValueError(Errors.D105.format(path=output))
-    reader = get_format(input, format)
-    try:
-        nlp = spacy.blank(lang)
-    except ImportError as err:
-        raise ValueError(Errors.D107.format(lang=lang, problem=err)) from None
-    doc_bin = DocBin(store_user_data=True)
-    ents: Counter[str] = Counter()
-    relations: Counter[str] = Counter()
-    for doc in tqdm(reader.read(input, nlp), unit=" docs", disable=silent or None):
-        doc_bin.add(doc)
-        ents.update(ent.label_ for ent in doc.ents)
-        relations.update(relation.label for relation in get_relations(doc))
-    if not len(doc_bin):
-        raise ValueError(Errors.D104.format(path=input))
-    write_atomically(output, doc_bin.to_bytes())
-    return Converted(output, len(doc_bin), ents, relations)
+    with _sources(input, format) as (sources, format):
+        to = _guess_writer(output, to)
+        write, suffixes = WRITERS[to]
+        if suffixes and output.is_dir():
+            stem = "stdin" if input == STDIN else input.resolve().stem
+            output = output / f"{stem}{suffixes[0]}"
+        if suffixes and output.suffix not in suffixes:
+            known = " or ".join(suffixes)
+            raise ValueError(Errors.D105.format(path=output, known=known))
+        try:
+            nlp = spacy.blank(lang)
+        except ImportError as err:
+            raise ValueError(Errors.D107.format(lang=lang, problem=err)) from None
+        report = Report()
+        for source in sources[:]:
+            if input.is_dir() and source.suffix in JSON and holds_one_object(source):
+                sources.remove(source)
+                report.ignored(source.at(), "files", source.name, "one JSON object, no records")
+        ents: Counter[str] = Counter()
+        relations: Counter[str] = Counter()
+
+        def read() -> Iterator[Doc]:
+            for source in sources:
+                yield from FORMATS[format].read(source, nlp, options, report)
+
+        def count(docs: Iterator[Doc]) -> Iterator[Doc]:
+            for doc in tqdm(docs, unit=" docs", disable=silent or None):
+                ents.update(ent.label_ for ent in all_entities(doc))
+                relations.update(relation.label for relation in get_relations(doc))
+                yield doc
+
+        with replacing(output) as temp:
+            write(count(read()), temp, report)
+            if not report.written["documents"]:
+                raise ValueError(Errors.D104.format(path="stdin" if input == STDIN else input))
+            if report_path is not None:
+                write_report(report, report_path)
+            if strict and (losses := report.real_losses()):
+                first = f"{losses[0].item!r} ({losses[0].reason}; {losses[0].at})"
+                raise ValueError(Errors.D129.format(count=len(losses), first=first))
+    return Converted(output, report.written["documents"], ents, relations, report)
+
+
+def write_report(report: Report, path: Path) -> None:
+    """Write the entries of a report as JSON lines."""
+    lines = (json.dumps(loss._asdict(), ensure_ascii=False) + "\n" for loss in report.losses)
+    # What JSON escapes in the input, and UTF-8 has not, is escaped again.
+    write_atomically(path, "".join(lines).encode("utf-8", "backslashreplace"))
+
+
+@contextmanager
+def _sources(input: Path, format: str | None) -> Iterator[tuple[list[Source], str]]:
+    """Find the files to read, and their format."""
+    if format is not None:
+        check_name(format)
+    if input == STDIN:
+        with tempfile.TemporaryDirectory() as folder:
+            source = Source(Path(folder) / "stdin", "stdin")
+            with source.path.open("wb") as file:
+                shutil.copyfileobj(sys.stdin.buffer, file)
+            yield [source], format or guess(source)
+    elif input.is_dir():
+        yield find_files(input, format)
+    else:
+        source = Source.of(input)
+        yield [source], format or guess(source)
+
+
+def _guess_writer(output: Path, to: str | None) -> str:
+    if to is None:
+        fitting = [name for name, writer in WRITERS.items() if output.suffix in writer.suffixes]
+        if len(fitting) > 1:
+            known = ", ".join(fitting)
+            raise ValueError(Errors.D155.format(path=output, known=known))
+        return fitting[0] if fitting else "spacy"
+    if to not in WRITERS:
+        raise ValueError(Errors.D101.format(name=to, known=", ".join(WRITERS)))
+    return to
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -68,17 +151,38 @@ def write_atomically(path: Path, data: bytes) -> None:
     A link stays one, and what is no ordinary file (/dev/stdout) is written to as it is.
     """
     path = path.resolve()
-    special = path.exists() and not path.is_file()
+    if path.exists() and not path.is_file():
+        try:
+            path.write_bytes(data)
+        except OSError as err:
+            raise ValueError(Errors.D106.format(path=path, problem=err.strerror)) from None
+        return
+    with replacing(path) as temp:
+        temp.write_bytes(data)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a path to write a file or a folder to, which replaces another one when it is complete.
+
+    A folder must not exist yet, or be empty. If anything fails, nothing is left.
+    """
     # In the same folder: only within one file system is the replacement atomic.
-    temp = path if special else path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temp = path.with_name(f".tmp{os.getpid()}.{path.name}")
+    made = [parent for parent in path.parents if not parent.exists()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temp.write_bytes(data)
-        if not special:
-            os.replace(temp, path)
+        yield temp
+        os.replace(temp, path)
+        made = []
     except OSError as err:
         raise ValueError(Errors.D106.format(path=path, problem=err.strerror)) from None
     finally:
-        # missing_ok forgives a missing file only, and the parent may be a file.
-        if not special and temp.exists():
+        # The parent may be a file.
+        if temp.is_dir():
+            shutil.rmtree(temp)
+        elif temp.exists():
             temp.unlink()
+        for parent in made:
+            with suppress(OSError):
+                parent.rmdir()

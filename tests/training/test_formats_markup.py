@@ -2,7 +2,9 @@ import pytest
 import spacy
 
 from spacy_deeper.relations import get_relations
-from spacy_deeper.training.formats.markup import read
+from spacy_deeper.training.formats import FORMATS
+
+read = FORMATS["markup"].read
 
 GOOD = r"""# A comment, then blank lines.
 

@@ -10,9 +10,9 @@ from spacy.tokens import DocBin
 from spacy_deeper.relations import get_relations
 from spacy_deeper.training.convert import convert
 from spacy_deeper.training.formats import FORMATS
-from spacy_deeper.training.formats.spert import read
 
 ROOT = Path(__file__).parents[2]
+read = FORMATS["spert"].read
 DATA = Path(os.environ.get("SPACY_DEEPER_DATA", ROOT.parent / "shared" / "data"))
 
 RECORD = {

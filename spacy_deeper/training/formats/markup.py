@@ -11,14 +11,11 @@ a backslash makes a literal bracket: `\\[` and `\\]`.
 import re
 from collections.abc import Iterator
 from itertools import groupby
-from pathlib import Path
-
-from spacy.language import Language
-from spacy.tokens import Doc, Span
 
 from ...errors import Errors
-from ...relations import Relation, set_relations
-from .util import read_text
+from ..records import Entity, Link, Record
+from ..report import Place, Report
+from .util import Source
 
 # A line and its number in the file.
 Line = tuple[int, str]
@@ -30,83 +27,64 @@ RELATION = re.compile(r"  (?P<head>\S.*?) --(?P<label>\S+?)--> (?P<tail>\S.*)")
 NUMBERED = re.compile(r"(?P<mention>.+)#(?P<number>\d+)")
 
 
-def read(path: Path, nlp: Language) -> Iterator[Doc]:
-    """Read the records of a markup file, tokenized by the pipeline's tokenizer."""
-    numbered = enumerate((line.rstrip() for line in read_text(path).split("\n")), start=1)
-    lines = [line for line in numbered if not line[1].startswith("#")]
+def parse(source: Source, report: Report) -> Iterator[Record]:
+    """Parse the records of a markup file."""
+    numbered = ((number, line.rstrip()) for number, line in source.lines())
+    lines = (line for line in numbered if not line[1].startswith("#"))
     for has_text, record in groupby(lines, key=lambda line: bool(line[1])):
         if has_text:
-            yield _to_doc(list(record), nlp, path)
+            yield _parse_record(list(record), source)
 
 
-def _to_doc(record: list[Line], nlp: Language, path: Path) -> Doc:
-    (number, text), *relation_lines = record
-    where = f"{path}, line {number}"
+def _parse_record(lines: list[Line], source: Source) -> Record:
+    (number, text), *relation_lines = lines
+    at = source.at(f"line {number}")
     if text.startswith("  "):
-        raise ValueError(Errors.D136.format(where=where))
-    doc = _parse_text(text, nlp, where)
-    seen: dict[tuple[int, int, str], Relation] = {}
+        raise ValueError(Errors.D136.format(where=at))
+    record = _parse_text(text, at)
     for number, line in relation_lines:
-        where = f"{path}, line {number}"
-        head, tail, label, _ = relation = _parse_relation(line, doc, where)
-        if head == tail:
-            raise ValueError(Errors.D122.format(where=where, text=head))
-        if (head.start, tail.start, label) in seen:
-            raise ValueError(Errors.D123.format(where=where, head=head, label=label, tail=tail))
-        seen[head.start, tail.start, label] = relation
-    set_relations(doc, list(seen.values()))
-    return doc
+        at = source.at(f"line {number}")
+        match = RELATION.fullmatch(line)
+        if match is None:
+            raise ValueError(Errors.D135.format(where=at, line=line))
+        head, tail = (_find_entity(match[role], record, at) for role in ("head", "tail"))
+        record.relations.append(Link(head, tail, match["label"], f"relation on line {number}"))
+    return record
 
 
-def _parse_text(line: str, nlp: Language, where: str) -> Doc:
+def _parse_text(line: str, at: Place) -> Record:
     # Splitting by a pattern with two groups: text, (mention, label, text), ...
     pieces = ENTITY.split(line)
     text = ""
-    offsets = []
+    record = Record(at)
     for i, piece in enumerate(pieces):
         if i % 3 == 0 and (stray := UNBALANCED.search(piece)):
-            raise ValueError(Errors.D130.format(where=where, snippet=piece[stray.start() :][:20]))
+            raise ValueError(Errors.D130.format(where=at, snippet=piece[stray.start() :][:20]))
         if i % 3 == 2:
             continue
         piece = ESCAPED.sub(r"\1", piece)
         if i % 3 == 1:
             label = pieces[i + 1].strip()
             if not piece.strip() or not label:
-                raise ValueError(Errors.D131.format(where=where, mention=piece, label=label))
-            offsets.append((len(text), len(text) + len(piece), label))
+                raise ValueError(Errors.D131.format(where=at, mention=piece, label=label))
+            name = f"entity [{piece}]({label})"
+            record.entities[i] = Entity(len(text), len(text) + len(piece), label, name)
         text += piece
-    doc = nlp.make_doc(text)
-    doc.set_ents([_get_ent(doc, start, end, label, where) for start, end, label in offsets])
-    return doc
+    record.text = text
+    return record
 
 
-def _get_ent(doc: Doc, start: int, end: int, label: str, where: str) -> Span:
-    span = doc.char_span(start, end, label=label)
-    mention = doc.text[start:end]
-    if span is None or mention != mention.strip():
-        around = (token for token in doc if token.idx < end and token.idx + len(token) > start)
-        tokens = ", ".join(f"'{token}'" for token in around)
-        raise ValueError(Errors.D132.format(where=where, mention=mention, tokens=tokens))
-    return span
-
-
-def _parse_relation(line: str, doc: Doc, where: str) -> Relation:
-    match = RELATION.fullmatch(line)
-    if match is None:
-        raise ValueError(Errors.D135.format(where=where, line=line))
-    head = _find_ent(match["head"], doc, where)
-    return Relation(head, _find_ent(match["tail"], doc, where), match["label"])
-
-
-def _find_ent(mention: str, doc: Doc, where: str) -> Span:
-    found = [ent for ent in doc.ents if ent.text == mention]
+def _find_entity(mention: str, record: Record, at: Place) -> object:
+    text = record.text or ""
+    mentions = {key: text[e.start : e.end] for key, e in record.entities.items()}
+    found = [key for key, other in mentions.items() if other == mention]
     if len(found) > 1:
-        raise ValueError(Errors.D134.format(where=where, mention=mention, count=len(found)))
+        raise ValueError(Errors.D134.format(where=at, mention=mention, count=len(found)))
     if not found and (match := NUMBERED.fullmatch(mention)):
-        named = [ent for ent in doc.ents if ent.text == match["mention"]]
+        named = [key for key, other in mentions.items() if other == match["mention"]]
         number = int(match["number"])
         found = named[number - 1 : number] if number > 0 else []
     if not found:
-        known = ", ".join(f"'{ent}'" for ent in doc.ents) or "none"
-        raise ValueError(Errors.D133.format(where=where, mention=mention, known=known))
+        known = ", ".join(f"'{other}'" for other in mentions.values()) or "none"
+        raise ValueError(Errors.D133.format(where=at, mention=mention, known=known))
     return found[0]

@@ -1,0 +1,87 @@
+"""Which format a file has, as far as its name and its first record tell."""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ...errors import Errors
+from . import FORMATS, JSON
+from .util import Source, holds_one_object, json_records
+
+
+def check_name(name: str) -> str:
+    """Check that there is a format of this name."""
+    if name not in FORMATS:
+        raise ValueError(Errors.D101.format(name=name, known=", ".join(FORMATS)))
+    return name
+
+
+def guess(source: Source) -> str:
+    """Return the name of the format, if only one fits."""
+    start = source.start()
+    suffixes = [source.suffix]
+    if not source.suffix:  # standard input
+        suffixes = list(JSON) if re.match(r"\{|\[\s*\{", start) else [".txt", ".rel"]
+    candidates = [n for n, f in FORMATS.items() if not {*suffixes}.isdisjoint(f.suffixes)]
+    if source.suffix == ".txt" and source.path.with_suffix(".ann").is_file():
+        return "brat"
+    if not candidates:
+        raise ValueError(Errors.D102.format(path=source, known=", ".join(FORMATS)))
+    first = _first_record(source) if suffixes[0] in JSON else start.split("\n", 1)[0]
+    if suffixes[0] in JSON and not isinstance(first, dict):
+        return candidates[0]  # whose reader says what is wrong
+    if len(candidates) == 1:
+        return candidates[0]
+    fitting = [name for name in candidates if FORMATS[name].fits(first)]
+    if len(fitting) != 1:
+        known = ", ".join(fitting or candidates)
+        raise ValueError(Errors.D102.format(path=source, known=known))
+    return fitting[0]
+
+
+def find_files(folder: Path, name: str | None) -> tuple[list[Source], str]:
+    """Find the files of a format in a folder and all folders in it, sorted by their paths.
+
+    If the format is not named, it is guessed, and must be the same for all files.
+    """
+    paths = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
+    if name is None and any(path.suffix == ".ann" for path in paths):
+        name = "brat"
+    if name is not None:
+        suffixes = FORMATS[check_name(name)].suffixes
+        sources = [Source.of(path) for path in paths if path.suffix.lower() in suffixes]
+    else:
+        known = {suffix for fmt in FORMATS.values() for suffix in fmt.suffixes}
+        sources = [Source.of(path) for path in paths if path.suffix.lower() in known]
+        # Settings in JSON may lie beside the data, such as SpERT's types.
+        names = sorted(
+            {
+                guess(source)
+                for source in sources
+                if not (source.suffix in JSON and holds_one_object(source))
+            }
+        )
+        if len(names) > 1:
+            raise ValueError(Errors.D102.format(path=folder, known=", ".join(names)))
+        name = names[0] if names else None
+    if name is None or not sources:
+        raise ValueError(Errors.D104.format(path=folder))
+    return sources, name
+
+
+def _first_record(source: Source) -> Any:
+    # A list is one JSON value: to see its first item, try to do with the start of the file.
+    start = source.start(2**16)
+    if start.startswith("[") and "\N{REPLACEMENT CHARACTER}" not in start:
+        with suppress(ValueError, RecursionError):
+            return json.JSONDecoder().raw_decode(start[1:].lstrip())[0]
+    records: Iterator[Any] = (record for _, record in json_records(source))
+    return next(records, None)
