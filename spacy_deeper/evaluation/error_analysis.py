@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 from spacy.tokens import Doc
 
@@ -17,7 +17,7 @@ Category: TypeAlias = Literal[
     "pair_invented",
 ]
 Side: TypeAlias = Literal["fn", "fp"]
-CATEGORIES: tuple[Category, ...] = Category.__args__  # type: ignore[attr-defined]
+CATEGORIES: tuple[Category, ...] = get_args(Category)
 
 
 class Annotation(NamedTuple):
@@ -82,7 +82,7 @@ def count_errors(docs: Iterable[tuple[Annotation, Annotation]]) -> dict[str, dic
             **{category: counts[side, category] for category in CATEGORIES},
             "total": sum(counts[side, category] for category in CATEGORIES),
         }
-        for side in Side.__args__  # type: ignore[attr-defined]
+        for side in get_args(Side)
     }
 
 

@@ -1,6 +1,6 @@
-"""How a loss over a batch becomes one number."""
+"""Losses, and how one over a batch becomes one number."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from ..layers.torch_layer import check_choice
 
@@ -17,3 +17,8 @@ def loss_scale(reduction: Reduction, n_items: int, n_docs: int) -> float:
     """
     check_choice("loss_reduction", reduction, ("mean", "doc", "sum"))
     return {"mean": 1 / max(n_items, 1), "doc": 1 / max(n_docs, 1), "sum": 1.0}[reduction]
+
+
+def binary_cross_entropy(xp: Any, logits: Any, truth: Any) -> Any:
+    """Return the binary cross-entropy of sigmoid(logits), elementwise (Crone 2020, section 3.4)."""
+    return xp.maximum(logits, 0) - logits * truth + xp.log1p(xp.exp(-xp.abs(logits)))

@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
-from numbers import Real
 from typing import Any
 
 import numpy
@@ -20,7 +19,9 @@ from ..errors import Errors, Warnings
 from ..models.relation_model import RelationInT
 from ..relations import get_relations, has_relations, install_extension, set_relations
 from .default_model import default_model
-from .loss import Reduction, loss_scale
+from .gold_entities import GoldEntities, entity_spans
+from .loss import Reduction, binary_cross_entropy, loss_scale
+from .settings import not_negative, probabilities, probability
 
 DEFAULT_MODEL = default_model("""
 [model]
@@ -106,12 +107,12 @@ class RelationScorer(TrainablePipe):
         self.vocab = vocab
         self.model = model
         self.name = name
-        self.loss_weight = _not_negative("loss_weight", loss_weight)
+        self.loss_weight = not_negative("loss_weight", loss_weight)
         self.loss_reduction = loss_reduction
         self.scorer = scorer
         self.cfg: dict[str, Any] = {"labels": [], "entity_labels": []}
-        self._threshold = _probability("threshold", threshold)
-        self._label_thresholds = _probabilities("label_thresholds", label_thresholds)
+        self._threshold = probability("threshold", threshold)
+        self._label_thresholds = probabilities("label_thresholds", label_thresholds)
         self._unknown: set[str] = set()
 
     @property
@@ -126,7 +127,7 @@ class RelationScorer(TrainablePipe):
     def threshold(self, value: float) -> None:
         # Only a changed threshold goes into the saved cfg: that of the config can still be
         # overridden when the pipeline is loaded.
-        self.cfg["threshold"] = _probability("threshold", value)
+        self.cfg["threshold"] = probability("threshold", value)
 
     @property
     def label_thresholds(self) -> dict[str, float]:
@@ -139,7 +140,7 @@ class RelationScorer(TrainablePipe):
 
     @label_thresholds.setter
     def label_thresholds(self, values: Mapping[str, float] | None) -> None:
-        thresholds = _probabilities("label_thresholds", values)
+        thresholds = probabilities("label_thresholds", values)
         self._check_known(thresholds)
         self.cfg["label_thresholds"] = thresholds
 
@@ -245,7 +246,7 @@ class RelationScorer(TrainablePipe):
         if not any(len(eg.predicted) for eg in examples):
             return losses
         set_dropout_rate(self.model, drop)
-        gold = [_GoldEntities(eg) for eg in examples]
+        gold = [GoldEntities(eg) for eg in examples]
         docs = [eg.predicted for eg in examples]
         entities = [self._entities(g.spans, g.last, strict=True) for g in gold]
         scores, backprop = self.model.begin_update((docs, entities))
@@ -263,10 +264,10 @@ class RelationScorer(TrainablePipe):
 
         scores: The model's output for the gold entities of the examples.
         """
-        return self._get_loss([_GoldEntities(eg) for eg in examples], scores)
+        return self._get_loss([GoldEntities(eg) for eg in examples], scores)
 
     def _get_loss(
-        self, gold: Sequence["_GoldEntities"], scores: Sequence[Floats3d]
+        self, gold: Sequence[GoldEntities], scores: Sequence[Floats3d]
     ) -> tuple[float, list[Floats3d]]:
         xp = self.model.ops.xp
         n_labels = len(self.labels)
@@ -280,7 +281,7 @@ class RelationScorer(TrainablePipe):
                 truth[head, tail, self._number("labels", "relation label", label)] = 1.0
             truth = xp.asarray(truth)
             pairs = 1.0 - xp.eye(len(g.spans), dtype="f")[:, :, None]
-            loss += float((_cross_entropy(xp, values, truth) * pairs).sum())
+            loss += float((binary_cross_entropy(xp, values, truth) * pairs).sum())
             d_values = self.model.ops.sigmoid(values) - truth
             d_scores.append(d_values * pairs * xp.float32(scale))
         return loss * scale, d_scores
@@ -340,7 +341,7 @@ class RelationScorer(TrainablePipe):
                 n_docs += 1
                 n_unset += len(eg.reference.ents) > 1 and not has_relations(eg.reference)
                 relations_seen.update(relation.label for relation in relations)
-                entities_seen.update(span.label_ for span in _entity_spans(eg.reference))
+                entities_seen.update(span.label_ for span in entity_spans(eg.reference))
             relation_labels = sorted(relations_seen) if relation_labels is None else relation_labels
             entity_labels = sorted(entities_seen) if entity_labels is None else entity_labels
             if n_unset and relations_seen:
@@ -369,72 +370,3 @@ class RelationScorer(TrainablePipe):
         if isinstance(labels, Sequence) and not isinstance(labels, str):
             return labels, None
         raise ValueError(Errors.D213.format(name=self.name, labels=labels))
-
-
-class _GoldEntities:
-    """The gold entities of an example, where they lie in its predicted doc, and their relations.
-
-    spans: The entities of the reference doc.
-    last (List[int]): The predicted token in which each of them ends.
-    relations: (head, tail, label) with indices into `spans`.
-    """
-
-    def __init__(self, example: Example) -> None:
-        self.spans: list[Span] = []
-        self.last: list[int] = []
-        # The two docs may be tokenized differently: the last of the aligned tokens counts.
-        # Only white space aligns to none.
-        for span in _entity_spans(example.reference):
-            aligned = example.alignment.y2x[span.start : span.end]
-            if len(aligned):
-                self.spans.append(span)
-                self.last.append(int(aligned.max()))
-        index = {_key(span): i for i, span in enumerate(self.spans)}
-        self.relations = [
-            (index[_key(head)], index[_key(tail)], label)
-            for head, tail, label, _ in get_relations(example.reference)
-            if _key(head) in index and _key(tail) in index
-        ]
-
-
-def _key(span: Span) -> tuple[int, int, str]:
-    return span.start, span.end, span.label_
-
-
-def _entity_spans(doc: Doc) -> list[Span]:
-    """Return `doc.ents`, and what only relations name as an entity: overlapping ones."""
-    spans = {_key(span): span for span in doc.ents}
-    for relation in get_relations(doc):
-        for span in (relation.head, relation.tail):
-            if not span.label_:
-                raise ValueError(Errors.D214.format(span=span.text, text=doc.text[:100]))
-            spans.setdefault(_key(span), span)
-    return list(spans.values())
-
-
-def _probability(name: str, value: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0.0 <= value <= 1.0:
-        raise ValueError(Errors.D208.format(name=name, value=value))
-    return float(value)
-
-
-def _not_negative(name: str, value: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, Real) or not value >= 0.0:
-        raise ValueError(Errors.D218.format(name=name, value=value))
-    return float(value)
-
-
-def _probabilities(name: str, values: Mapping[str, float] | None) -> dict[str, float]:
-    if not isinstance(values, Mapping | None):
-        raise ValueError(Errors.D225.format(name=name, values=values))
-    thresholds: dict[str, float] = {}
-    for label, value in (values or {}).items():
-        if not isinstance(label, str) or isinstance(value, bool) or not isinstance(value, Real):
-            raise ValueError(Errors.D225.format(name=name, values=values))
-        thresholds[label] = _probability(f"{name}[{label!r}]", float(value))
-    return thresholds
-
-
-def _cross_entropy(xp: Any, logits: Any, truth: Any) -> Any:
-    """Return the binary cross-entropy of sigmoid(logits), elementwise (Crone 2020, section 3.4)."""
-    return xp.maximum(logits, 0) - logits * truth + xp.log1p(xp.exp(-xp.abs(logits)))

@@ -1,0 +1,48 @@
+"""What an example teaches `relation_scorer`."""
+
+from spacy.tokens import Doc, Span
+from spacy.training import Example
+
+from ..errors import Errors
+from ..relations import get_relations
+
+
+class GoldEntities:
+    """The gold entities of an example, where they lie in its predicted doc, and their relations.
+
+    spans: The entities of the reference doc.
+    last (List[int]): The predicted token in which each of them ends.
+    relations: (head, tail, label) with indices into `spans`.
+    """
+
+    def __init__(self, example: Example) -> None:
+        self.spans: list[Span] = []
+        self.last: list[int] = []
+        # The two docs may be tokenized differently: the last of the aligned tokens counts.
+        # Only white space aligns to none.
+        for span in entity_spans(example.reference):
+            aligned = example.alignment.y2x[span.start : span.end]
+            if len(aligned):
+                self.spans.append(span)
+                self.last.append(int(aligned.max()))
+        index = {_key(span): i for i, span in enumerate(self.spans)}
+        self.relations = [
+            (index[_key(head)], index[_key(tail)], label)
+            for head, tail, label, _ in get_relations(example.reference)
+            if _key(head) in index and _key(tail) in index
+        ]
+
+
+def _key(span: Span) -> tuple[int, int, str]:
+    return span.start, span.end, span.label_
+
+
+def entity_spans(doc: Doc) -> list[Span]:
+    """Return `doc.ents`, and what only relations name as an entity: overlapping ones."""
+    spans = {_key(span): span for span in doc.ents}
+    for relation in get_relations(doc):
+        for span in (relation.head, relation.tail):
+            if not span.label_:
+                raise ValueError(Errors.D214.format(span=span.text, text=doc.text[:100]))
+            spans.setdefault(_key(span), span)
+    return list(spans.values())

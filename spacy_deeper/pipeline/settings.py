@@ -1,0 +1,32 @@
+"""Checks of what a config may set."""
+
+from collections.abc import Mapping
+from numbers import Real
+
+from ..errors import Errors
+
+
+def probability(name: str, value: float) -> float:
+    """Return a setting that is a number from 0 to 1, or raise."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0.0 <= value <= 1.0:
+        raise ValueError(Errors.D208.format(name=name, value=value))
+    return float(value)
+
+
+def not_negative(name: str, value: float) -> float:
+    """Return a setting that is a number from 0, or raise."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not value >= 0.0:
+        raise ValueError(Errors.D218.format(name=name, value=value))
+    return float(value)
+
+
+def probabilities(name: str, values: Mapping[str, float] | None) -> dict[str, float]:
+    """Return a setting that maps labels to numbers from 0 to 1, or raise. None is none."""
+    if not isinstance(values, Mapping | None):
+        raise ValueError(Errors.D225.format(name=name, values=values))
+    thresholds: dict[str, float] = {}
+    for label, value in (values or {}).items():
+        if not isinstance(label, str) or isinstance(value, bool) or not isinstance(value, Real):
+            raise ValueError(Errors.D225.format(name=name, values=values))
+        thresholds[label] = probability(f"{name}[{label!r}]", float(value))
+    return thresholds
