@@ -113,7 +113,7 @@ class Errors(metaclass=ErrorsWithCodes):
         "Say which one: '{mention}#1' to '{mention}#{count}'."
     )
     D135 = (
-        "{where}: '{line}' is no relation. After its text, a record has only lines of the form "
+        "{where}: {line!r} is no relation. After its text, a record has only lines of the form "
         "'  head --Label--> tail', with two leading spaces; a blank line ends the record."
     )
     D136 = (
@@ -157,6 +157,11 @@ class Errors(metaclass=ErrorsWithCodes):
     D152 = "{paths} merge to a config that is not valid: {problem}"
     D153 = "{paths} merge to a config that can't be trained: {problem}."
     D154 = "The output {path} is also an input. Name another file, or the input would be lost."
+    D156 = "{paths}: nothing reads [{section}] {name}.{hint} Check its spelling, or remove it."
+    D157 = (
+        "The output {path} exists and is no complete config: is it an overlay, and the name of the "
+        "output was left out? Remove the file if it is not needed."
+    )
     D155 = "Can't tell what to write to {path}. Name it with --to: {known}."
     D160 = "Can't load the pipeline {name}: {problem}"
     D161 = "Can't read the data {path}: {problem}"

@@ -40,7 +40,8 @@ def say_good(text: str) -> None:
 
 def one_line(err: object) -> str:
     """Join the lines of an error's text, with what no terminal can show (surrogates) escaped."""
-    return " ".join(str(err).split()).encode("utf-8", "backslashreplace").decode()
+    lines = (line.strip() for line in str(err).splitlines())
+    return " ".join(line for line in lines if line).encode("utf-8", "backslashreplace").decode()
 
 
 def load_pipeline(name: str) -> "Language":

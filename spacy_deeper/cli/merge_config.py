@@ -1,6 +1,8 @@
 """`relations merge-config`: an experiment's config out of a shared one and its changes."""
 
+import re
 from configparser import Error as ConfigParserError
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,6 +31,7 @@ def merge_config_cli(
     with one_line_errors():
         if output.resolve() in (path.resolve() for path in (base, *overlays)):
             raise ValueError(Errors.D154.format(path=output))
+        _check_replaceable(output)
         config = merge_configs(base, *overlays)
         write_atomically(output, config.to_bytes(interpolate=False) + b"\n")
     say_good(f"Merged {len(overlays) + 1} configs into {output}")
@@ -41,17 +44,51 @@ def merge_configs(base: Path, *overlays: Path) -> Config:
     *overlays (Path): The configs with the changes.
     RETURNS (Config): The merged config, not interpolated, in the order of the base.
     """
-    merged = _read(base)
+    merged = first = _read(base)
     for path in overlays:
         merged = Config(_in_order_of(merged, merged.merge(_read(path))), is_interpolated=False)
     paths = " + ".join(str(path) for path in (base, *overlays))
     _check_trainable(merged, paths)
+    _check_names(first, merged, paths)
     return merged
+
+
+def _check_replaceable(output: Path) -> None:
+    """Complain if the output is a config that is not complete: an overlay."""
+    if not output.is_file():
+        return
+    try:
+        config = _read(output)
+    except ValueError:
+        return
+    try:
+        _check_trainable(config, str(output))
+    except ValueError:
+        raise ValueError(Errors.D157.format(path=output)) from None
+
+
+def _check_names(base: Config, config: Config, paths: str) -> None:
+    """Complain of what overlays add and spaCy would pass over: a misspelt name."""
+    from spacy import Language
+
+    text = config.to_str(interpolate=False)
+    known = {
+        "vars": {name for name in config.get("vars", {}) if f"${{vars.{name}}}" in text},
+        "components": set(config["nlp"]["pipeline"]),
+        "training": set(Language.default_config["training"]),
+    }
+    for section, names in known.items():
+        for name in config.get(section, {}):
+            if name not in names and name not in base.get(section, {}):
+                close = get_close_matches(name, names, n=1)
+                hint = f" Is it to be {close[0]}?" if close else ""
+                problem = Errors.D156.format(paths=paths, section=section, name=name, hint=hint)
+                raise ValueError(problem)
 
 
 def _read(path: Path) -> Config:
     try:
-        return Config().from_disk(path, interpolate=False)
+        return Config().from_str(_with_parents(path.read_text("utf-8")), interpolate=False)
     except OSError as err:
         raise ValueError(Errors.D150.format(path=path, problem=err.strerror)) from None
     except (ValueError, ConfigParserError) as err:
@@ -68,6 +105,18 @@ def _in_order_of(base: dict[str, Any], merged: dict[str, Any]) -> dict[str, Any]
             new = _in_order_of(old, new)
         ordered[key] = new
     return ordered
+
+
+def _with_parents(text: str) -> str:
+    """Add the empty sections that a config needs above its nested ones, and an overlay may omit."""
+    sections = re.findall(r"^\[([^\[\]\n]+)\]", text, flags=re.MULTILINE)
+    missing: list[str] = []
+    for section in sections:
+        parts = section.split(".")
+        for parent in (".".join(parts[:i]) for i in range(1, len(parts))):
+            if parent not in sections and parent not in missing:
+                missing.append(parent)
+    return "".join(f"[{section}]\n\n" for section in missing) + text
 
 
 def _check_trainable(config: Config, paths: str) -> None:

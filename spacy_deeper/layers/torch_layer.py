@@ -5,6 +5,7 @@ are known, and rebuilt from its saved sizes when a model is loaded; and the drop
 spaCy sets on Thinc layers reaches torch.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from io import BytesIO
 from typing import Any, cast
@@ -23,6 +24,18 @@ from thinc.api import (
 from thinc.types import Ints1d
 
 from ..errors import Errors
+
+
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+# A forked process has no thread of OpenMP's pool, and would wait for them for ever in
+# `nlp.pipe(n_process=2)`.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_one_thread)
 
 
 class TorchShim(PyTorchShim):

@@ -81,12 +81,12 @@ def test_variables_stay(merge):
 
 
 def test_order_of_the_base(merge):
-    config = merge(BASE, EMBED + CHAR + "width = 8\n[training]\nnew = 1\nseed = 1")
+    config = merge(BASE, EMBED + CHAR + "width = 8\n[training]\npatience = 1\nseed = 1")
     base = Config().from_str(BASE)
     assert list(config) == list(base)
     embed = config["components"]["tok2vec"]["model"]["embed"]
     assert list(embed) == list(base["components"]["tok2vec"]["model"]["embed"])
-    assert list(config["training"]) == ["optimizer", "seed", "dropout", "new"]
+    assert list(config["training"]) == ["optimizer", "seed", "dropout", "patience"]
 
 
 def test_same_function_is_updated(merge):
@@ -131,7 +131,9 @@ def test_new_component(merge):
         (BASE, "seed = 1", "D151", "1.cfg"),
         ("[a]\n[a]", "", "D151", "0.cfg"),
         (BASE, "[a]\nb = 1\nb = 2", "D151", "1.cfg"),
-        (BASE, "[training.optimizer]\nL2 = 1", "D151", "Section 'training' is not defined"),
+        (BASE, "[vars]\nwidht = 1", "D156", "[vars] widht"),
+        (BASE, '[components.crf_nerr]\nfactory = "x"', "D156", "Is it to be crf_ner?"),
+        (BASE, "[training]\nmax_epoch = 3", "D156", "Is it to be max_epochs?"),
         (BASE, "[training]\nseed = ${vars.none}", "D152", "vars.none"),
         (BASE, "[training]\nseed = ${vars", "D152", "1.cfg"),
         (BASE, '[training]\nseed = "${training.seed}"', "D152", "1.cfg"),
@@ -169,3 +171,21 @@ def test_output_is_no_input(tmp_path):
     assert result.exit_code == 1
     assert "[D154]" in result.stderr
     assert (tmp_path / "1.cfg").read_text() == BASE
+
+
+def test_parent_sections_may_be_left_out(merge):
+    config = merge(BASE, "[components.crf_ner]\nx = 1\n\n[training.optimizer]\nL2 = 1")
+    assert config["components"]["crf_ner"]["x"] == 1
+    assert config["training"]["optimizer"]["L2"] == 1
+
+
+def test_an_overlay_is_no_output(tmp_path):
+    """The name of the output was forgotten: the last overlay must not be lost."""
+    overlay = "[training]\nseed = 1\n"
+    paths = [tmp_path / name for name in ("base.cfg", "one.cfg", "two.cfg")]
+    for path, text in zip(paths, (BASE, overlay, overlay), strict=True):
+        path.write_text(text)
+    result = CliRunner().invoke(app, ["merge-config", *map(str, paths)])
+    assert result.exit_code == 1
+    assert "[D157]" in result.stderr
+    assert paths[2].read_text() == overlay

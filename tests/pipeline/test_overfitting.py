@@ -1,5 +1,6 @@
 import copy
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -124,3 +125,19 @@ def test_dropout_reaches_every_part(docs):
     )
     for name in ("crf_ner", "relation_scorer"):
         assert plain[name] == again[name] != dropped[name]
+
+
+def test_processes_with_threads(trained_path, docs):
+    """OpenMP's threads do not survive a fork: the workers must not wait for them."""
+    code = (
+        f"import spacy; nlp = spacy.load({str(trained_path)!r}); nlp({docs[0].text!r}); "
+        f"print(len(list(nlp.pipe([{docs[0].text!r}] * 4, n_process=2))))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "OMP_NUM_THREADS": "2"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.stdout.strip() == "4", done.stderr
