@@ -98,6 +98,15 @@ def set_relations(doc: Doc, relations: Iterable[RelationLike]) -> None:
     _store(doc, rows)
 
 
+def entity_spans(doc: Doc) -> list[Span]:
+    """Get `doc.ents`, and then what only relations name as an entity: overlapping ones, say."""
+    arguments = (span for relation in get_relations(doc) for span in (relation.head, relation.tail))
+    spans: dict[tuple[int, int, str], Span] = {}
+    for span in (*doc.ents, *arguments):
+        spans.setdefault((span.start, span.end, span.label_), span)
+    return list(spans.values())
+
+
 def has_relations(doc: Doc) -> bool:
     """Whether relations were set on this doc, be it an empty list."""
     return USER_DATA_KEY in doc.user_data

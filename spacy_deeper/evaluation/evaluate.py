@@ -8,7 +8,7 @@ from spacy.language import Language
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 
-from ..relations import get_relations, set_relations
+from ..relations import entity_spans, set_relations
 from ..scoring import score_entities, score_relation_keys, score_relations, text_offsets
 from .error_analysis import Annotation, annotation, count_errors
 
@@ -107,7 +107,7 @@ def with_gold_entities(example: Example) -> tuple[Doc, dict[Span, str]]:
     taken: set[int] = set()
     spans: list[Span] = []
     lost = {}
-    for entity in _gold_entities(example.reference):
+    for entity in entity_spans(example.reference):
         start, end = gold_at(entity.start_char, entity.end_char)
         if start == end or start not in starts or end not in ends:
             lost[entity] = CUTS_TOKEN
@@ -120,10 +120,3 @@ def with_gold_entities(example: Example) -> tuple[Doc, dict[Span, str]]:
             taken.update(range(starts[start], ends[end]))
     doc.set_ents(spans, default="outside")
     return doc, lost
-
-
-def _gold_entities(doc: Doc) -> list[Span]:
-    """Return `doc.ents`, and then the other arguments of relations."""
-    arguments = (span for relation in get_relations(doc) for span in (relation.head, relation.tail))
-    # A span is equal to another one with the same tokens and label.
-    return list(dict.fromkeys([*doc.ents, *arguments]))

@@ -6,6 +6,8 @@ from itertools import chain as iter_chain
 from math import ceil
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+import numpy
+from numpy.typing import NDArray
 from spacy.tokens import Doc
 from spacy.util import registry
 from thinc.api import Model, chain
@@ -139,15 +141,18 @@ def encode(model: Model, docs: list[Doc]) -> list[Floats3d]:
     hidden = hidden if model.attrs["layers"] == "all" else hidden[-1:]
     pieces = cast(Floats2d, torch2xp(cat(hidden, dim=-1).flatten(0, 1)))
     pooled = model.get_ref("pooling").predict(apply_alignment(model.ops, batch.align, pieces)[0])
-    unread = [
-        token
-        for token, n_pieces in zip(iter_chain.from_iterable(docs), batch.align.lengths, strict=True)
-        if n_pieces == 0 and not token.text.isspace()
-    ]
-    if unread:
-        warnings.warn(
-            Warnings.DW202.format(count=len(unread), first=unread[0], window=model.attrs["window"]),
-            stacklevel=2,
-        )
+    warn_of_unread(docs, model.ops.to_numpy(batch.align.lengths), model.attrs["window"])
     rows = pooled.reshape((len(pooled), len(hidden), -1))
     return split_rows(model, rows, [len(doc) for doc in docs])
+
+
+def warn_of_unread(docs: list[Doc], n_pieces: NDArray[numpy.int32], window: int) -> None:
+    """Warn of tokens that have no word piece, (n,) over all docs, and are not white space."""
+    if n_pieces.all():
+        return
+    tokens = list(iter_chain.from_iterable(docs))
+    pieceless = (tokens[i] for i in numpy.flatnonzero(n_pieces == 0))
+    unread = [token for token in pieceless if not token.text.isspace()]
+    if unread:
+        message = Warnings.DW202.format(count=len(unread), first=unread[0], window=window)
+        warnings.warn(message, stacklevel=2)

@@ -4,7 +4,7 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example
 
 from ..errors import Errors
-from ..relations import get_relations
+from ..relations import entity_spans, get_relations
 
 
 class GoldEntities:
@@ -20,7 +20,7 @@ class GoldEntities:
         self.last: list[int] = []
         # The two docs may be tokenized differently: the last of the aligned tokens counts.
         # Only white space aligns to none.
-        for span in entity_spans(example.reference):
+        for span in typed_entity_spans(example.reference):
             aligned = example.alignment.y2x[span.start : span.end]
             if len(aligned):
                 self.spans.append(span)
@@ -37,12 +37,10 @@ def _key(span: Span) -> tuple[int, int, str]:
     return span.start, span.end, span.label_
 
 
-def entity_spans(doc: Doc) -> list[Span]:
-    """Return `doc.ents`, and what only relations name as an entity: overlapping ones."""
-    spans = {_key(span): span for span in doc.ents}
-    for relation in get_relations(doc):
-        for span in (relation.head, relation.tail):
-            if not span.label_:
-                raise ValueError(Errors.D214.format(span=span.text, text=doc.text[:100]))
-            spans.setdefault(_key(span), span)
-    return list(spans.values())
+def typed_entity_spans(doc: Doc) -> list[Span]:
+    """Return the entities of a gold doc, or raise if one has no type, which no tag stands for."""
+    spans = entity_spans(doc)
+    for span in spans:
+        if not span.label_:
+            raise ValueError(Errors.D214.format(span=span.text, text=doc.text[:100]))
+    return spans

@@ -19,7 +19,7 @@ from ..errors import Errors, Warnings
 from ..models.relation_model import RelationInT
 from ..relations import get_relations, has_relations, install_extension, set_relations
 from .default_model import default_model
-from .gold_entities import GoldEntities, entity_spans
+from .gold_entities import GoldEntities, typed_entity_spans
 from .loss import Reduction, binary_cross_entropy, loss_scale
 from .settings import not_negative, probabilities, probability
 
@@ -341,7 +341,7 @@ class RelationScorer(TrainablePipe):
                 n_docs += 1
                 n_unset += len(eg.reference.ents) > 1 and not has_relations(eg.reference)
                 relations_seen.update(relation.label for relation in relations)
-                entities_seen.update(span.label_ for span in entity_spans(eg.reference))
+                entities_seen.update(span.label_ for span in typed_entity_spans(eg.reference))
             relation_labels = sorted(relations_seen) if relation_labels is None else relation_labels
             entity_labels = sorted(entities_seen) if entity_labels is None else entity_labels
             if n_unset and relations_seen:

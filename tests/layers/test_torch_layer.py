@@ -211,3 +211,16 @@ def test_old_tags_score_as_before() -> None:
     numpy.testing.assert_allclose(
         model.predict((wider, tags)), old.predict((emissions, tags)), atol=1e-4
     )
+
+
+def test_input_of_another_width():
+    model = BiRNN(width=4, depth=1, nI=3)
+    model.initialize()
+    with pytest.raises(ValueError, match=r"\[D215\].*width 3 and got 5"):
+        model.predict([numpy.zeros((2, 5), dtype="f")])
+
+
+@pytest.mark.parametrize("setting", ["embed_size", "rows", "max_chars"])
+def test_sizes_are_positive(setting):
+    with pytest.raises(ValueError, match=rf"\[D216\].*{setting}.*not 0"):
+        CharBiRNN(**{setting: 0})

@@ -199,3 +199,17 @@ def test_batches_are_bounded(model: Model, monkeypatch, lengths: list[int]) -> N
     assert [len(output) for output in outputs] == lengths * 60
     assert all(n == 1 or tokens <= CHUNK for n, tokens in sizes.values())
     assert sum(n for n, _ in sizes.values()) >= sum(len(doc) > 0 for doc in docs)
+
+
+def test_tokens_that_are_cut_off_are_warned_of(model: Model) -> None:
+    """A window of rare words has more word pieces than the transformer takes."""
+    doc = Doc(Vocab(), words=["xqzjkvwpqzxj"] * 128)
+    with pytest.warns(UserWarning, match=r"\[DW202\].*'xqzjkvwpqzxj'.*smaller than 128"):
+        (rows,) = layers_of(model).predict([doc])
+    assert len(rows) == 128
+
+
+@pytest.mark.parametrize(("stride", "window"), [(0, 50), (100, 50), (-1, 1)])
+def test_windows_leave_no_gap(stride: int, window: int) -> None:
+    with pytest.raises(ValueError, match="D217"):
+        make(stride=stride, window=window)
