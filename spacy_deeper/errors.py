@@ -243,3 +243,23 @@ class Errors(metaclass=ErrorsWithCodes):
         "{name} has a threshold of its own for the relation label '{label}', which it does not "
         "know. It knows: {known}. Correct label_thresholds."
     )
+
+    # D3xx: protocols
+    D300 = (
+        "The finished run in {path} is another one: its config, settings, seed or data differ. "
+        "Name another output folder, or remove this one."
+    )
+    D301 = "The training has no end: set [training] max_epochs or max_steps to more than 0."
+    D302 = (
+        "{failed} of {total} runs failed; the others are done. The log of one is {log}: {problem}"
+    )
+    D303 = (
+        "The config has no [vars] {missing}. The ablation changes the depths there: use variables "
+        "for them, as configs/base.cfg does."
+    )
+    D304 = (
+        "The model to ablate must have layers of each kind, and has {shared} shared, {ner} "
+        "NER-specific and {re} RE-specific ones. Set [vars] in the config."
+    )
+    D305 = "--select best needs --dev: data to choose the checkpoint by, and not the test data."
+    D306 = "{option} must be like 1-3 or 0,2, and is '{value}'."

@@ -8,6 +8,7 @@ from .convert import convert_cli
 from .debug_data import debug_data_cli
 from .evaluate import evaluate_cli
 from .merge_config import merge_config_cli
+from .protocol import app as protocol_app
 from .show import show_cli
 
 HELP = "Commands for relation extraction with spacy-deeper."
@@ -19,5 +20,6 @@ app.command("debug-data")(debug_data_cli)
 app.command("merge-config")(merge_config_cli)
 app.command("evaluate")(evaluate_cli)
 app.command("show")(show_cli)
+app.add_typer(protocol_app)
 
 spacy_app.add_typer(app)

@@ -86,9 +86,21 @@ def _check_names(base: Config, config: Config, paths: str) -> None:
                 raise ValueError(problem)
 
 
-def _read(path: Path) -> Config:
+def read_config(path: Path, overrides: dict[str, Any] | None = None) -> Config:
+    """Read a complete config, and check that it can be trained.
+
+    overrides (Optional[Dict[str, Any]]): Settings to change: `{"training.max_epochs": 5}`.
+    RETURNS (Config): The config, not interpolated.
+    """
+    config = _read(path, overrides)
+    _check_trainable(config, str(path))
+    return config
+
+
+def _read(path: Path, overrides: dict[str, Any] | None = None) -> Config:
     try:
-        return Config().from_str(_with_parents(path.read_text("utf-8")), interpolate=False)
+        text = _with_parents(path.read_text("utf-8"))
+        return Config().from_str(text, overrides=overrides or {}, interpolate=False)
     except OSError as err:
         raise ValueError(Errors.D150.format(path=path, problem=err.strerror)) from None
     except (ValueError, ConfigParserError) as err:

@@ -5,9 +5,10 @@ from torch import Tensor, nn
 from torch.nn.functional import dropout as drop
 from torch.nn.utils.rnn import PackedSequence
 
+from .fast_gru import GRU
 from .packing import time_major_order
 
-CELLS: dict[str, Callable[..., nn.RNNBase]] = {"gru": nn.GRU, "lstm": nn.LSTM}
+CELLS: dict[str, Callable[..., nn.RNNBase]] = {"gru": GRU, "lstm": nn.LSTM}
 
 
 class StackedBiRNN(nn.Module):

@@ -1,0 +1,226 @@
+"""`relations protocol …`: trainings over seeds, folds, ablations and depths, and their tables."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import Errors
+from ._util import one_line_errors, say_good
+
+if TYPE_CHECKING:
+    from thinc.api import Config
+
+    from ..protocols.runs import Run
+
+HELP = """Train and score many times: seeds, folds, an ablation, depths.
+
+Each run has a process and a folder of its own. A protocol that was stopped goes on where it was:
+finished runs are skipped. All results are in OUTPUT/results.json. Settings of the config can be
+changed as with `spacy train`: --training.max_epochs 5. Schedules with `total_steps` end where a
+run's training ends.
+"""
+
+app = typer.Typer(name="protocol", help=HELP, no_args_is_help=True, rich_markup_mode=None)
+OVERRIDES = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+ConfigFile = Annotated[Path, typer.Argument(help="Complete training config")]
+Output = Annotated[Path, typer.Argument(help="Folder for the runs and results.json")]
+Train = Annotated[list[Path], typer.Option("--train", help="Training data; several are joined")]
+Test = Annotated[Path, typer.Option("--test", help="Data to score on")]
+Dev = Annotated[
+    Path | None, typer.Option("--dev", help="Data to score during training, for --select best")
+]
+Seeds = Annotated[int, typer.Option("--seeds", min=1, help="How many seeds: 0, 1, 2, …")]
+NProcess = Annotated[int, typer.Option("--n-process", "-n", min=1, help="Runs at a time")]
+Select = Annotated[
+    str, typer.Option("--select", help="Checkpoint to score: the last, or the best by --dev")
+]
+KeepModels = Annotated[bool, typer.Option("--keep-models", help="Keep the trained pipelines")]
+GpuId = Annotated[int, typer.Option("--gpu-id", "-g", help="GPU ID or -1 for CPU")]
+
+
+@app.command("seeds", context_settings=OVERRIDES)
+def seeds_cli(
+    ctx: typer.Context,
+    config: ConfigFile,
+    output: Output,
+    train: Train,
+    test: Test,
+    dev: Dev = None,
+    seeds: Seeds = 5,
+    n_process: NProcess = 1,
+    select: Select = "last",
+    keep_models: KeepModels = False,
+    gpu_id: GpuId = -1,
+) -> None:
+    """Train with several seeds, and score each on the same data.
+
+    As in the paper's Table 2: --train train.spacy --train dev.spacy --test test.spacy --seeds 5.
+    """
+    with one_line_errors():
+        _check_select(select, dev)
+        settings = {"Seeds": dict[str, Any]()}
+        runs = _rows(settings, train, test, dev, seeds, output)
+        _run("seeds", ctx, config, output, runs, n_process, select, keep_models, gpu_id)
+
+
+@app.command("ablation", context_settings=OVERRIDES)
+def ablation_cli(
+    ctx: typer.Context,
+    config: ConfigFile,
+    output: Output,
+    train: Train,
+    test: Test,
+    dev: Dev = None,
+    seeds: Seeds = 3,
+    n_process: NProcess = 1,
+    select: Select = "last",
+    keep_models: KeepModels = False,
+    gpu_id: GpuId = -1,
+) -> None:
+    """Take the layers of each task away, and add as many shared ones: the paper's Table 3."""
+    from ..protocols.ablation import ablation_rows
+
+    with one_line_errors():
+        _check_select(select, dev)
+        settings = ablation_rows(_read_config(config, ctx).get("vars", {}))
+        runs = _rows(settings, train, test, dev, seeds, output)
+        _run("ablation", ctx, config, output, runs, n_process, select, keep_models, gpu_id)
+
+
+@app.command("depths", context_settings=OVERRIDES)
+def depths_cli(
+    ctx: typer.Context,
+    config: ConfigFile,
+    output: Output,
+    train: Train,
+    test: Test,
+    dev: Dev = None,
+    shared: Annotated[str, typer.Option(help="Numbers of shared layers")] = "1-3",
+    ner: Annotated[str, typer.Option(help="Numbers of NER-specific layers")] = "0-3",
+    re: Annotated[str, typer.Option(help="Numbers of RE-specific layers")] = "0-3",
+    cells: Annotated[str, typer.Option(help="Kinds of cells, with commas")] = "gru,lstm",
+    seeds: Seeds = 1,
+    n_process: NProcess = 1,
+    select: Select = "last",
+    keep_models: KeepModels = False,
+    gpu_id: GpuId = -1,
+) -> None:
+    """Try every number of shared and task-specific layers: the paper's grid, 96 trainings."""
+    from ..protocols.depths import depth_rows
+
+    with one_line_errors():
+        _check_select(select, dev)
+        numbers = {"--shared": shared, "--ner": ner, "--re": re}
+        depths = [_numbers(option, text) for option, text in numbers.items()]
+        settings = depth_rows([cell.strip() for cell in cells.split(",")], *depths)
+        runs = _rows(settings, train, test, dev, seeds, output)
+        _run("depths", ctx, config, output, runs, n_process, select, keep_models, gpu_id)
+
+
+@app.command("folds", context_settings=OVERRIDES)
+def folds_cli(
+    ctx: typer.Context,
+    config: ConfigFile,
+    output: Output,
+    data: Annotated[list[Path], typer.Option("--data", help="All data; several are joined")],
+    folds: Annotated[int, typer.Option("--folds", min=2, help="How many folds")] = 10,
+    dev_fraction: Annotated[
+        float, typer.Option(min=0, max=0.5, help="Part to hold out as data/dev.spacy first")
+    ] = 0.1,
+    split_seed: Annotated[int, typer.Option(help="Seed of the folds")] = 0,
+    seeds: Seeds = 1,
+    n_process: NProcess = 1,
+    keep_models: KeepModels = False,
+    gpu_id: GpuId = -1,
+) -> None:
+    """Cross-validate: train on all folds but one, and score on that one.
+
+    A part is held out first, to choose settings by: it is in no fold. Folds are stratified by the
+    number of relations; documents of one text are in one fold; OUTPUT/data/folds.json has which.
+    """
+    from ..protocols.runs import Run
+    from ..protocols.splits import make_folds
+
+    with one_line_errors():
+        made = make_folds(data, output / "data", folds, dev_fraction, split_seed)
+        runs = [
+            Run(f"fold-{k}-seed-{seed}", "Folds", fold.train, fold.test, seed)
+            for seed in range(seeds)
+            for k, fold in enumerate(made)
+        ]
+        about = {"folds": folds, "dev_fraction": dev_fraction, "split_seed": split_seed}
+        _run("folds", ctx, config, output, runs, n_process, "last", keep_models, gpu_id, about)
+
+
+def _rows(
+    settings: dict[str, dict[str, Any]],
+    train: list[Path],
+    test: Path,
+    dev: Path | None,
+    seeds: int,
+    output: Path,
+) -> "list[Run]":
+    """Make a run for each row and seed."""
+    from ..protocols.runs import Run
+    from ..protocols.splits import join
+
+    joined = join(train, output / "data" / "train.spacy")
+    return [
+        Run(f"{_slug(row)}-seed-{seed}", row, joined, test, seed, changes, dev)
+        for seed in range(seeds)
+        for row, changes in settings.items()
+    ]
+
+
+def _run(
+    name: str,
+    ctx: typer.Context,
+    config: Path,
+    output: Path,
+    runs: "list[Run]",
+    n_process: int,
+    select: str,
+    keep_models: bool,
+    gpu_id: int,
+    about: dict[str, Any] | None = None,
+) -> None:
+    from ..protocols.results import RESULTS, run_protocol
+
+    text = _read_config(config, ctx).to_str(interpolate=False)
+    options = {"config": text, "select": select, "keep_models": keep_models, "gpu_id": gpu_id}
+    run_protocol(name, runs, output, options, n_process, about=about, silent=False)
+    say_good(f"{len(runs)} runs are in {output / RESULTS}")
+
+
+def _read_config(path: Path, ctx: typer.Context) -> "Config":
+    """Read the config, with the overrides of the command line, not interpolated."""
+    from spacy.cli._util import parse_config_overrides
+
+    from .merge_config import read_config
+
+    # A copy, as spaCy empties the list.
+    return read_config(path, parse_config_overrides(list(ctx.args)))
+
+
+def _check_select(select: str, dev: Path | None) -> None:
+    if select not in ("last", "best"):
+        raise ValueError(Errors.D108.format(name="--select", value=select, known="last or best"))
+    if select == "best" and dev is None:
+        raise ValueError(Errors.D305)
+
+
+def _numbers(option: str, text: str) -> list[int]:
+    """Read "1-3" or "0,2" as numbers."""
+    first, dash, last = text.partition("-")
+    try:
+        if dash:
+            return list(range(int(first), int(last) + 1))
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(Errors.D306.format(option=option, value=text)) from None
+
+
+def _slug(text: str) -> str:
+    return "-".join("".join(c if c.isalnum() else " " for c in text.lower()).split())

@@ -1,0 +1,131 @@
+"""A bidirectional GRU layer that learns faster on the CPU than torch's, and is the same otherwise.
+
+With h' the state before, the gates and states of `nn.GRU` are
+
+    r = sigmoid(W_ir x + b_ir + W_hr h' + b_hr)     m = W_hn h' + b_hn
+    z = sigmoid(W_iz x + b_iz + W_hz h' + b_hz)     n = tanh(W_in x + b_in + r m)
+    h = (1 - z) n + z h'
+
+and with dh the gradient of h, those of what is inside of the sigmoid and tanh, and of m and h':
+
+    dn = dh (1 - z) (1 - n²)        dm = dn r        dr = dn m r (1 - r)
+    dz = dh (h' - n) z (1 - z)      dh' = dh z + W_hrᵀ dr + W_hzᵀ dz + W_hnᵀ dm
+
+On the CPU torch adds up the gradients of the weights token by token. Here only dh' goes token by
+token, both directions at once; what multiplies dh above is there before, and the gradients of the
+weights are matrix products over all tokens after.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn.utils.rnn import PackedSequence
+
+
+class GRU(nn.GRU):
+    """`nn.GRU` with one bidirectional layer, over packed texts."""
+
+    def forward(  # type: ignore[override]
+        self, packed: PackedSequence, hx: Tensor | None = None
+    ) -> tuple[PackedSequence, Tensor]:
+        """Return what `nn.GRU` does."""
+        if hx is not None or not torch.is_grad_enabled() or packed.data.device.type != "cpu":
+            output: tuple[PackedSequence, Tensor] = super().forward(packed, hx)
+            return output
+        batch_sizes = packed.batch_sizes
+        data: Tensor = FastGRU.apply(packed.data, batch_sizes, *self.parameters())
+        texts = torch.arange(int(batch_sizes[0]))
+        lengths = (batch_sizes[:, None] > texts).sum(0)
+        last = (torch.cumsum(batch_sizes, 0) - batch_sizes)[lengths - 1] + texts
+        state = torch.stack([data[last, : self.hidden_size], data[texts, self.hidden_size :]])
+        return packed._replace(data=data), state
+
+
+def reversed_positions(batch_sizes: Tensor) -> Tensor:
+    """Return (N,), where the token is that stands as far from its text's other end."""
+    starts = torch.cumsum(batch_sizes, 0) - batch_sizes
+    steps = torch.repeat_interleave(batch_sizes)
+    texts = torch.arange(len(steps)) - starts[steps]
+    lengths = (batch_sizes[:, None] > torch.arange(int(batch_sizes[0]))).sum(0)
+    return starts[lengths[texts] - 1 - steps] + texts
+
+
+def positions_before(batch_sizes: Tensor) -> Tensor:
+    """Return (N,), where the state before each token is, below a first one of each text."""
+    before = torch.cat([batch_sizes[:1], batch_sizes[:-1]])
+    shift = torch.repeat_interleave(batch_sizes[0] - before, batch_sizes)
+    return torch.arange(len(shift)) + shift
+
+
+class FastGRU(torch.autograd.Function):
+    """The equations above. Arrays of both directions are (2, N, ...), each in its own order.
+
+    Gates stand side by side as m, r, z, n, so that those with the same step are neighbours: m, r
+    and z depend on h'; r, z and n on x.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, data: Tensor, batch_sizes: Tensor, *weights: Tensor) -> Tensor:
+        w_ih, w_hh, b_ih, b_hh = zip(weights[:4], weights[4:], strict=True)
+        H, sizes = w_hh[0].shape[1], batch_sizes.tolist()
+        N, B = len(data), sizes[0]
+        reverse = reversed_positions(batch_sizes)
+        inputs = data, data[reverse]
+        gates = data.new_empty((2, N, 4 * H))
+        W = data.new_empty((2, 3 * H, H))  # W_hn, W_hr, W_hz
+        for i in range(2):
+            torch.addmm(b_ih[i], inputs[i], w_ih[i].T, out=gates[i, :, H:])
+            gates[i, :, H : 3 * H] += b_hh[i][: 2 * H]
+            gates[i, :, :H] = b_hh[i][2 * H :]
+            W[i, :H] = w_hh[i][2 * H :]
+            W[i, H:] = w_hh[i][: 2 * H]
+        states = data.new_empty((2, B + N, H))
+        h = states[:, :B].zero_()
+        m, r, z, n = (gate.split(sizes, dim=1) for gate in gates.chunk(4, dim=2))
+        mrz = gates[..., : 3 * H].split(sizes, dim=1)
+        rz = gates[..., H : 3 * H].split(sizes, dim=1)
+        after = states[:, B:].split(sizes, dim=1)
+        for t, size in enumerate(sizes):
+            h = h[:, :size]
+            mrz[t].baddbmm_(h, W.transpose(1, 2))
+            rz[t].sigmoid_()
+            n[t].addcmul_(r[t], m[t]).tanh_()
+            h = torch.lerp(n[t], h, z[t], out=after[t])
+        ctx.save_for_backward(*inputs, gates, states, W, *w_ih, batch_sizes, reverse)
+        return torch.cat([states[0, B:], states[1, B:][reverse]], dim=1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_output: Tensor) -> tuple[Tensor | None, ...]:
+        *inputs, gates, states, W, w_1, w_2, batch_sizes, reverse = ctx.saved_tensors
+        H, sizes = W.shape[2], batch_sizes.tolist()
+        m, r, z, n = gates.chunk(4, dim=2)
+        before = states[:, positions_before(batch_sizes)]
+        # What dh is to be multiplied with.
+        d_gates = torch.empty_like(gates)
+        dm, dr, dz, dn = d_gates.chunk(4, dim=2)
+        buffer = 1 - z
+        torch.mul(n, n, out=dn).neg_().add_(1).mul_(buffer)
+        torch.sub(before, n, out=dz).mul_(z).mul_(buffer)
+        torch.mul(dn, r, out=dm)
+        torch.mul(dm, m, out=dr).mul_(torch.sub(1, r, out=buffer))
+        d_states = torch.stack([d_output[:, :H], d_output[reverse, H:]])
+        dh = d_states.split(sizes, dim=1)
+        d_mrzn = d_gates.unflatten(2, (4, H)).split(sizes, dim=1)
+        d_mrz = d_gates[..., : 3 * H].split(sizes, dim=1)
+        z_t = z.split(sizes, dim=1)
+        for t in reversed(range(len(sizes))):
+            d_mrzn[t].mul_(dh[t][:, :, None])
+            if t > 0:
+                d_before = dh[t - 1][:, : sizes[t]]
+                d_before.addcmul_(dh[t], z_t[t]).baddbmm_(d_mrz[t], W)
+        d_weights = []
+        for i in range(2):
+            d_m, d_rz, d_rzn = d_gates[i, :, :H], d_gates[i, :, H : 3 * H], d_gates[i, :, H:]
+            d_w = torch.cat([d_rz.T @ before[i], d_m.T @ before[i]])
+            d_b = torch.cat([d_rz.sum(0), d_m.sum(0)])
+            d_weights += [d_rzn.T @ inputs[i], d_w, d_rzn.sum(0), d_b]
+        d_data = (d_gates[1, :, H:] @ w_2)[reverse].addmm_(d_gates[0, :, H:], w_1)
+        return d_data, None, *d_weights

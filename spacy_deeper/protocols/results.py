@@ -1,0 +1,95 @@
+"""What a protocol found: one JSON file for all of its runs."""
+
+import platform
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import srsly
+
+from ..training.convert import write_atomically
+from .pool import run_all
+from .runs import Run, file_hash
+
+RESULTS = "results.json"
+PACKAGES = ("spacy-deeper", "spacy", "thinc", "torch", "spacy-transformers", "transformers")
+
+
+def run_protocol(
+    name: str,
+    runs: Iterable[Run],
+    output: Path,
+    options: dict[str, Any],
+    n_process: int = 1,
+    *,
+    about: dict[str, Any] | None = None,
+    silent: bool = True,
+) -> dict[str, Any]:
+    """Do the runs of a protocol, and keep its results file complete after each of them.
+
+    name (str): The protocol's name.
+    output (Path): The folder with `results.json`, and the runs in `runs`.
+    options (Dict[str, Any]): What `worker.work` takes.
+    about (Optional[Dict[str, Any]]): What else is to stand in the results.
+    RETURNS (Dict[str, Any]): What is in `results.json`.
+    """
+    runs = list(runs)
+    order = {run.name: i for i, run in enumerate(runs)}
+    files = sorted({path for run in runs for path in (run.train, run.test)})
+    results: dict[str, Any] = {
+        "protocol": name,
+        "machine": machine(),
+        "versions": versions(),
+        **(about or {}),
+        "options": options,
+        "data": {str(path): file_hash(path) for path in files},
+        "n_runs": len(runs),
+        "runs": [],
+    }
+
+    def add(result: dict[str, Any]) -> None:
+        results["runs"].append(result)
+        results["runs"].sort(key=lambda run: order[run["name"]])
+        write_atomically(output / RESULTS, srsly.json_dumps(results, indent=1).encode() + b"\n")
+        if not silent:
+            print_result(result)
+
+    run_all(runs, output / "runs", options, n_process, on_result=add, silent=silent)
+    return results
+
+
+def print_result(result: dict[str, Any]) -> None:
+    """Print a line about one run."""
+    from tqdm import tqdm
+
+    scores = result["scores"]["all"]
+    found = ", ".join(
+        f"{title} {scores[f'{key}_micro_f'] * 100:.1f} / {scores[f'{key}_macro_f'] * 100:.1f}"
+        for title, key in (("entities", "ents"), ("relations", "rel"))
+    )
+    minutes = result["seconds"] / 60
+    tqdm.write(f"{result['name']}: {found} (micro / macro F1), {minutes:.1f} min")
+
+
+def machine() -> dict[str, str]:
+    """RETURNS (Dict[str, str]): The processor and the operating system."""
+    cpu = platform.processor()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        names = [
+            line.split(":", 1)[1] for line in info.read_text().splitlines() if "model name" in line
+        ]
+        cpu = names[0].strip() if names else cpu
+    return {"cpu": cpu, "system": platform.platform(), "python": platform.python_version()}
+
+
+def versions() -> dict[str, str]:
+    """RETURNS (Dict[str, str]): The versions of the packages that scores depend on."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,182 @@
+"""One run, in a process of its own: `python -m spacy_deeper.protocols.worker FOLDER`.
+
+The folder has a `job.json`. What appears beside it: `progress.json`, how far the training is;
+`model`, if it is kept; `result.json`, when all is done.
+"""
+
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from io import StringIO
+from itertools import islice
+from pathlib import Path
+from time import monotonic, perf_counter
+from typing import IO, Any
+
+import srsly
+from spacy.cli._util import setup_gpu
+from spacy.language import Language
+from spacy.tokens import Doc, DocBin
+from spacy.training import Corpus, Example
+from spacy.training.initialize import init_nlp
+from spacy.training.loop import train
+from spacy.util import load_model, load_model_from_config, registry, resolve_dot_names
+from spacy.vocab import Vocab
+from thinc.api import Config
+
+from ..errors import Errors
+from ..evaluation import evaluate
+from ..models.size import count_parameters
+from ..training.convert import write_atomically
+from .runs import Run
+
+JOB, PROGRESS, RESULT, MODEL = "job.json", "progress.json", "result.json", "model"
+
+
+def main(folder: Path) -> None:
+    """Train and score the run of a folder."""
+    job = srsly.read_json(folder / JOB)
+    result = work(Run.from_dict(job["run"]), folder, **job["options"])
+    result["fingerprint"] = job["fingerprint"]
+    write_atomically(folder / RESULT, srsly.json_dumps(result, indent=1).encode() + b"\n")
+
+
+def work(
+    run: Run, folder: Path, *, config: str, select: str, gpu_id: int, keep_models: bool
+) -> dict[str, Any]:
+    """Train a pipeline and score it.
+
+    config (str): The config to start from.
+    select (str): Which checkpoint to score: the "last", or the "best" by the run's `dev`.
+    keep_models (bool): Leave the pipeline in the folder.
+    RETURNS (Dict[str, Any]): The run, its scores and what they cost.
+    """
+    setup_gpu(gpu_id, silent=True)
+    complete = run_config(Config().from_str(config, interpolate=False), run, folder)
+    n_steps = count_steps(complete)
+    fit_schedules(complete["training"]["optimizer"], n_steps)
+    complete["training"]["logger"] = {
+        "@loggers": "spacy_deeper.ProgressFile.v1",
+        "path": str(folder / PROGRESS),
+        "n_steps": n_steps,
+    }
+    start = perf_counter()
+    nlp = init_nlp(complete, use_gpu=gpu_id)
+    n_parameters = count_parameters(nlp)
+    model = folder / MODEL
+    output = model if keep_models or select == "best" else None
+    nlp, _ = train(nlp, output, use_gpu=gpu_id, stdout=sys.stdout, stderr=StringIO())
+    seconds = perf_counter() - start
+    if select == "best":
+        nlp = load_model(model / "model-best")
+    examples = list(Corpus(run.test)(nlp))
+    scores = {"all": evaluate(nlp, examples)}
+    unseen = list(without_repeats(examples, Corpus(run.train)(nlp)))
+    if len(unseen) < len(examples):
+        scores["without_repeats"] = evaluate(nlp, unseen)
+    if keep_models:
+        for path in model.iterdir():
+            restore_logger(path / "config.cfg", config)
+    else:
+        shutil.rmtree(model, ignore_errors=True)
+    return {
+        **run.to_dict(),
+        "n_test": {"all": len(examples), "without_repeats": len(unseen)},
+        "n_parameters": n_parameters,
+        "n_steps": n_steps,
+        "seconds": seconds,
+        "scores": scores,
+    }
+
+
+def restore_logger(path: Path, config: str) -> None:
+    """Write the protocol's logger into a trained pipeline's config, for trainings to come."""
+    trained = Config().from_disk(path, interpolate=False)
+    logger = Config().from_str(config, interpolate=False)["training"].get("logger")
+    trained["training"]["logger"] = logger or {"@loggers": "spacy.ConsoleLogger.v1"}
+    trained.to_disk(path)
+
+
+def run_config(config: Config, run: Run, folder: Path) -> Config:
+    """Return the config of one run: its settings, data and seed."""
+    overrides = {**run.settings, "paths.train": str(run.train), "training.seed": run.seed}
+    if run.dev is None:
+        # spaCy wants a dev corpus, and evaluates at the first step: one text will do.
+        one = folder / "one.spacy"
+        DocBin(docs=first_docs(run.train, 1), store_user_data=True).to_disk(one)
+        overrides |= {"paths.dev": str(one), "training.eval_frequency": sys.maxsize}
+    else:
+        overrides["paths.dev"] = str(run.dev)
+    text = config.to_str(interpolate=False)
+    return Config().from_str(text, overrides=overrides, interpolate=False)
+
+
+def first_docs(path: Path, n: int) -> list[Doc]:
+    docs = DocBin().from_disk(path).get_docs(Vocab())
+    return list(islice(docs, n))
+
+
+def count_steps(config: Config) -> int:
+    """Count the optimizer's steps in a training: those of an epoch, times the epochs."""
+    nlp = load_model_from_config(config, auto_fill=True)
+    filled = nlp.config.interpolate()
+    training = filled["training"]
+    (corpus,) = resolve_dot_names(filled, [training["train_corpus"]])
+    batcher = registry.resolve({"batcher": training["batcher"]})["batcher"]
+    n_steps = sum(1 for _ in batcher(corpus(nlp))) * training["max_epochs"]
+    limits = [n for n in (n_steps, training["max_steps"]) if n > 0]
+    if not limits:
+        raise ValueError(Errors.D301)
+    return min(limits)
+
+
+def fit_schedules(optimizer: Any, n_steps: int) -> None:
+    """Let schedules with `total_steps` end where this training ends; warm-ups keep their share.
+
+    The folds and splits of one protocol have different sizes, and a config has one number.
+    """
+    for schedule in filter(lambda value: isinstance(value, dict), optimizer.values()):
+        total = schedule.get("total_steps")
+        if isinstance(total, int) and total > 0:
+            schedule["total_steps"] = n_steps
+            if isinstance(schedule.get("warmup_steps"), int):
+                schedule["warmup_steps"] = round(schedule["warmup_steps"] * n_steps / total)
+        fit_schedules(schedule, n_steps)
+
+
+def without_repeats(examples: Iterable[Example], train: Iterable[Example]) -> Iterator[Example]:
+    """Yield the examples whose text, but for white space, is not among the training's."""
+    seen = {"".join(example.reference.text.split()) for example in train}
+    return (eg for eg in examples if "".join(eg.reference.text.split()) not in seen)
+
+
+@registry.loggers("spacy_deeper.ProgressFile.v1")
+def progress_file(path: str, n_steps: int) -> Callable[..., tuple[Callable, Callable]]:
+    """Create a training logger that keeps one JSON file up to date, for another process to read."""
+
+    def setup(nlp: Language, stdout: IO[str], stderr: IO[str]) -> tuple[Callable, Callable]:
+        progress: dict[str, Any] = {"step": 0, "n_steps": n_steps, "evaluations": []}
+        written = 0.0
+
+        def log_step(info: dict[str, Any] | None) -> None:
+            nonlocal written
+            progress["step"] += 1
+            if info is not None:
+                numbers = {k: v for k, v in info["other_scores"].items() if isinstance(v, float)}
+                evaluation = {"epoch": info["epoch"], "step": info["step"], "score": info["score"]}
+                progress["evaluations"].append({**evaluation, "scores": numbers})
+                print(srsly.json_dumps({**evaluation, "losses": info["losses"]}), flush=True)
+            if info is not None or monotonic() - written > 0.5:
+                write_atomically(Path(path), srsly.json_dumps(progress).encode())
+                written = monotonic()
+
+        def finalize() -> None:
+            write_atomically(Path(path), srsly.json_dumps(progress).encode())
+
+        return log_step, finalize
+
+    return setup
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
