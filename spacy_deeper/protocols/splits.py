@@ -1,6 +1,7 @@
 """The data of runs: files put together, and folds."""
 
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ from spacy.vocab import Vocab
 
 from ..errors import Errors
 from ..relations import get_relations
-from ..training.convert import replacing, write_atomically
+from ..training.convert import write_atomically
 
 FOLDS = "folds.json"
 
@@ -41,10 +42,14 @@ def read(paths: Iterable[Path]) -> list[Doc]:
     return docs
 
 
+def to_bin(docs: Iterable[Doc]) -> DocBin:
+    """Return docs as what a `.spacy` file is made of, with their relations."""
+    return DocBin(docs=docs, store_user_data=True)
+
+
 def write(docs: Iterable[Doc], path: Path) -> Path:
-    """Write docs to a `.spacy` file, with their relations."""
-    with replacing(path) as temp:
-        DocBin(docs=docs, store_user_data=True).to_disk(temp)
+    """Write docs to a `.spacy` file."""
+    write_atomically(path, to_bin(docs).to_bytes())
     return path
 
 
@@ -63,7 +68,8 @@ def make_folds(
     counted from 0 through the files.
 
     paths (Sequence[Path]): `.spacy` files.
-    folder (Path): Where to write the files, `dev.spacy` and `fold-0/train.spacy` and so on.
+    folder (Path): Where to write the files: `dev.spacy` and the `rest.spacy`, to choose settings
+        by; `fold-0/train.spacy`, `fold-0/test.spacy` and so on.
     n_folds (int): At least 2.
     dev_fraction (float): The part that no fold has; with 0 there is none.
     seed (int): Of the shuffling.
@@ -71,19 +77,20 @@ def make_folds(
     """
     docs = read(paths)
     dev, tests = split(docs, n_folds, dev_fraction, seed)
-    numbers = {"seed": seed, "files": [str(p) for p in paths], "dev": dev, "folds": tests}
     if dev:
         write((docs[i] for i in dev), folder / "dev.spacy")
+        write((docs[i] for i in _flat(tests)), folder / "rest.spacy")
     folds = []
-    for k, test in enumerate(tests):
-        rest = [i for other in tests if other is not test for i in other]
-        here = folder / f"fold-{k}"
-        folds.append(
-            Fold(
-                write((docs[i] for i in sorted(rest)), here / "train.spacy"),
-                write((docs[i] for i in test), here / "test.spacy"),
-            )
-        )
+    bins = [to_bin(docs[i] for i in test) for test in tests]
+    for k, test_bin in enumerate(bins):
+        train_bin = to_bin([])
+        for other in bins[:k] + bins[k + 1 :]:
+            train_bin.merge(other)
+        fold = Fold(folder / f"fold-{k}" / "train.spacy", folder / f"fold-{k}" / "test.spacy")
+        for path, docs_bin in zip(fold, (train_bin, test_bin), strict=True):
+            write_atomically(path, docs_bin.to_bytes())
+        folds.append(fold)
+    numbers = {"seed": seed, "files": [str(p) for p in paths], "dev": dev, "folds": tests}
     write_atomically(folder / FOLDS, srsly.json_dumps(numbers).encode() + b"\n")
     return folds
 
@@ -92,21 +99,34 @@ def split(
     docs: Sequence[Doc], n_folds: int, dev_fraction: float, seed: int
 ) -> tuple[list[int], list[list[int]]]:
     """Return the numbers of the docs held out, and those of each fold."""
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    texts: dict[str, int] = {}
-    groups = [texts.setdefault("".join(doc.text.split()), len(texts)) for doc in docs]
-    strata = [min(3, len(get_relations(doc))) for doc in docs]
-
-    def cut(numbers: list[int], n: int) -> list[list[int]]:
-        folds = StratifiedGroupKFold(n, shuffle=True, random_state=seed)
-        y, g = [strata[i] for i in numbers], [groups[i] for i in numbers]
-        return [[numbers[i] for i in test] for _, test in folds.split(numbers, y, g)]
-
-    rest = list(range(len(docs)))
+    groups: dict[str, list[int]] = {}
+    for i, doc in enumerate(docs):
+        groups.setdefault("".join(doc.text.split()), []).append(i)
+    rest = list(groups.values())
+    strata = {i: min(3, len(get_relations(doc))) for i, doc in enumerate(docs)}
     dev: list[int] = []
     if dev_fraction > 0:
-        dev = cut(rest, round(1 / dev_fraction))[0]
-        held_out = set(dev)
-        rest = [i for i in rest if i not in held_out]
-    return dev, cut(rest, n_folds)
+        held_out, *others = _cut(rest, strata, round(1 / dev_fraction), seed)
+        dev = _flat(held_out)
+        rest = [group for part in others for group in part]
+    return dev, [_flat(part) for part in _cut(rest, strata, n_folds, seed)]
+
+
+def _cut(
+    groups: list[list[int]], strata: Mapping[int, int], n: int, seed: int
+) -> list[list[list[int]]]:
+    """Cut into n parts with about as many groups of each stratum, that of the first doc."""
+    from sklearn.model_selection import StratifiedKFold
+
+    if len(groups) < n:
+        raise ValueError(Errors.D307.format(texts=len(groups), parts=n))
+    with warnings.catch_warnings():
+        # A stratum with less than n groups is spread as far as it goes.
+        warnings.filterwarnings("ignore", message="The least populated class")
+        folds = StratifiedKFold(n, shuffle=True, random_state=seed)
+        parts = list(folds.split(groups, [strata[group[0]] for group in groups]))
+    return [[groups[i] for i in part] for _, part in parts]
+
+
+def _flat(groups: Iterable[list[int]]) -> list[int]:
+    return sorted(i for group in groups for i in group)
