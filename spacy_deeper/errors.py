@@ -264,3 +264,4 @@ class Errors(metaclass=ErrorsWithCodes):
     D305 = "--select best needs --dev: data to choose the checkpoint by, and not the test data."
     D306 = "{option} must be like 1-3 or 0,2, and is '{value}'."
     D307 = "{texts} different texts can't be split into {parts} parts. Make fewer folds."
+    D340 = "Can't read the results {path}: {problem}."

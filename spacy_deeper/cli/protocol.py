@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import Errors
+from ..protocols.paper import TABLES
 from ._util import one_line_errors, say_good
 
 if TYPE_CHECKING:
@@ -38,6 +39,10 @@ Select = Annotated[
 ]
 KeepModels = Annotated[bool, typer.Option("--keep-models", help="Keep the trained pipelines")]
 GpuId = Annotated[int, typer.Option("--gpu-id", "-g", help="GPU ID or -1 for CPU")]
+Title = Annotated[str, typer.Option("--title", help="How a report is to call it")]
+Paper = Annotated[
+    str, typer.Option("--paper", help="Table of the paper to report beside: " + ", ".join(TABLES))
+]
 
 
 @app.command("seeds", context_settings=OVERRIDES)
@@ -53,6 +58,8 @@ def seeds_cli(
     select: Select = "last",
     keep_models: KeepModels = False,
     gpu_id: GpuId = -1,
+    title: Title = "",
+    paper: Paper = "",
 ) -> None:
     """Train with several seeds, and score each on the same data.
 
@@ -62,7 +69,8 @@ def seeds_cli(
         _check_select(select, dev)
         settings = {"Seeds": dict[str, Any]()}
         runs = _rows(settings, train, test, dev, seeds, output)
-        _run("seeds", ctx, config, output, runs, n_process, select, keep_models, gpu_id)
+        about = _about(title or "Seeds", paper)
+        _run("seeds", ctx, config, output, runs, n_process, select, keep_models, gpu_id, about)
 
 
 @app.command("ablation", context_settings=OVERRIDES)
@@ -78,6 +86,8 @@ def ablation_cli(
     select: Select = "last",
     keep_models: KeepModels = False,
     gpu_id: GpuId = -1,
+    title: Title = "",
+    paper: Paper = "",
 ) -> None:
     """Take the layers of each task away, and add as many shared ones: the paper's Table 3."""
     from ..protocols.ablation import ablation_rows
@@ -86,7 +96,8 @@ def ablation_cli(
         _check_select(select, dev)
         settings = ablation_rows(_read_config(config, ctx).get("vars", {}))
         runs = _rows(settings, train, test, dev, seeds, output)
-        _run("ablation", ctx, config, output, runs, n_process, select, keep_models, gpu_id)
+        about = _about(title or "Ablation", paper)
+        _run("ablation", ctx, config, output, runs, n_process, select, keep_models, gpu_id, about)
 
 
 @app.command("depths", context_settings=OVERRIDES)
@@ -106,6 +117,8 @@ def depths_cli(
     select: Select = "last",
     keep_models: KeepModels = False,
     gpu_id: GpuId = -1,
+    title: Title = "",
+    paper: Paper = "",
 ) -> None:
     """Try every number of shared and task-specific layers: the paper's grid, 96 trainings."""
     from ..protocols.depths import depth_rows
@@ -116,7 +129,8 @@ def depths_cli(
         depths = [_numbers(option, text) for option, text in numbers.items()]
         settings = depth_rows([cell.strip() for cell in cells.split(",")], *depths)
         runs = _rows(settings, train, test, dev, seeds, output)
-        _run("depths", ctx, config, output, runs, n_process, select, keep_models, gpu_id)
+        about = _about(title or "Depths", paper)
+        _run("depths", ctx, config, output, runs, n_process, select, keep_models, gpu_id, about)
 
 
 @app.command("folds", context_settings=OVERRIDES)
@@ -134,6 +148,8 @@ def folds_cli(
     n_process: NProcess = 1,
     keep_models: KeepModels = False,
     gpu_id: GpuId = -1,
+    title: Title = "",
+    paper: Paper = "",
 ) -> None:
     """Cross-validate: train on all folds but one, and score on that one.
 
@@ -150,8 +166,37 @@ def folds_cli(
             for seed in range(seeds)
             for k, fold in enumerate(made)
         ]
-        about = {"folds": folds, "dev_fraction": dev_fraction, "split_seed": split_seed}
+        split = {"folds": folds, "dev_fraction": dev_fraction, "split_seed": split_seed}
+        about = {**_about(title or f"{folds} folds", paper), **split}
         _run("folds", ctx, config, output, runs, n_process, "last", keep_models, gpu_id, about)
+
+
+@app.command("report")
+def report_cli(
+    results: Annotated[list[Path], typer.Argument(help="results.json files")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Markdown file to write")],
+    title: Annotated[str, typer.Option("--title", help="Title of the page")] = "Results",
+    with_plots: Annotated[
+        bool, typer.Option("--plots", help="Draw a picture for each beside it; needs matplotlib")
+    ] = False,
+) -> None:
+    """Turn results files into tables, mean ± standard deviation, and pictures."""
+    from ..protocols.report import render
+    from ..protocols.results import read_results
+    from ..training.convert import write_atomically
+
+    with one_line_errors():
+        contents = [read_results(path) for path in results]
+        pictures: list[str | None] = [None] * len(contents)
+        if with_plots:
+            from ..protocols.plots import plot
+
+            pictures = [f"{output.stem}-{i}.png" for i in range(1, len(contents) + 1)]
+            for content, picture in zip(contents, pictures, strict=True):
+                path = output.with_name(str(picture))
+                write_atomically(path, plot(path, content))
+        write_atomically(output, render(contents, title, pictures).encode())
+        say_good(f"Wrote {len(contents)} tables to {output}")
 
 
 def _rows(
@@ -184,7 +229,7 @@ def _run(
     select: str,
     keep_models: bool,
     gpu_id: int,
-    about: dict[str, Any] | None = None,
+    about: dict[str, Any],
 ) -> None:
     from ..protocols.results import RESULTS, run_protocol
 
@@ -202,6 +247,13 @@ def _read_config(path: Path, ctx: typer.Context) -> "Config":
 
     # A copy, as spaCy empties the list.
     return read_config(path, parse_config_overrides(list(ctx.args)))
+
+
+def _about(title: str, paper: str) -> dict[str, Any]:
+    if paper and paper not in TABLES:
+        known = ", ".join(TABLES)
+        raise ValueError(Errors.D108.format(name="--paper", value=paper, known=known))
+    return {"title": title, "paper": paper or None}
 
 
 def _check_select(select: str, dev: Path | None) -> None:
