@@ -173,7 +173,10 @@ def folds_cli(
 
 @app.command("report")
 def report_cli(
-    results: Annotated[list[Path], typer.Argument(help="results.json files")],
+    results: Annotated[
+        list[Path],
+        typer.Argument(help="Results files, or folders: of .json files, or of protocols' outputs"),
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Markdown file to write")],
     title: Annotated[str, typer.Option("--title", help="Title of the page")] = "Results",
     with_plots: Annotated[
@@ -182,11 +185,11 @@ def report_cli(
 ) -> None:
     """Turn results files into tables, mean ± standard deviation, and pictures."""
     from ..protocols.report import render
-    from ..protocols.results import read_results
+    from ..protocols.results import find_results, read_results
     from ..training.convert import write_atomically
 
     with one_line_errors():
-        contents = [read_results(path) for path in results]
+        contents = [read_results(path) for path in find_results(results)]
         pictures: list[str | None] = [None] * len(contents)
         if with_plots:
             from ..protocols.plots import plot

@@ -61,6 +61,20 @@ def run_protocol(
     return results
 
 
+def find_results(paths: Iterable[Path]) -> list[Path]:
+    """Find the results files: those named, and those in the folders named."""
+    found = []
+    for path in paths:
+        if path.is_dir():
+            files = sorted([*path.glob("*.json"), *path.glob(f"*/{RESULTS}")])
+            if not files:
+                raise ValueError(Errors.D340.format(path=path, problem="none is in this folder"))
+            found += files
+        else:
+            found.append(path)
+    return found
+
+
 def read_results(path: Path) -> dict[str, Any]:
     """Read a results file, and complain if it is none or has no run."""
     try:
