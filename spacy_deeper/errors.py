@@ -265,3 +265,7 @@ class Errors(metaclass=ErrorsWithCodes):
     D306 = "{option} must be like 1-3 or 0,2, and is '{value}'."
     D307 = "{texts} different texts can't be split into {parts} parts. Make fewer folds."
     D340 = "Can't read the results {path}: {problem}."
+    D341 = (
+        "Folds are made by scikit-learn ({problem}). Install it: "
+        "pip install 'spacy-deeper[protocols]'."
+    )

@@ -116,8 +116,10 @@ def _cut(
     groups: list[list[int]], strata: Mapping[int, int], n: int, seed: int
 ) -> list[list[list[int]]]:
     """Cut into n parts with about as many groups of each stratum, that of the first doc."""
-    from sklearn.model_selection import StratifiedKFold
-
+    try:
+        from sklearn.model_selection import StratifiedKFold
+    except ImportError as err:
+        raise ValueError(Errors.D341.format(problem=err)) from err
     if len(groups) < n:
         raise ValueError(Errors.D307.format(texts=len(groups), parts=n))
     with warnings.catch_warnings():
