@@ -243,3 +243,8 @@ class Errors(metaclass=ErrorsWithCodes):
         "{name} has a threshold of its own for the relation label '{label}', which it does not "
         "know. It knows: {known}. Correct label_thresholds."
     )
+    D260 = (
+        "The static vectors were {width} wide in training, and those of this pipeline's vocabulary "
+        "are {found} wide (0: there are none). Load the pipeline with the vectors it was trained "
+        "with, or train it again on these."
+    )
