@@ -27,8 +27,10 @@ class Warnings(metaclass=ErrorsWithCodes):
     )
     DW202 = (
         "The transformer does not see {count} tokens, the first of them '{first}': its word pieces "
-        "are cut off. Make the window of spacy_deeper.FrozenTransformer.v1 smaller than {window}."
+        "are cut off, because it takes no more than {limit} at once. Cut long texts into smaller "
+        "windows: a setting of spacy_deeper.FrozenTransformer.v1, or of get_spans."
     )
+    DW260 = "Can't write to the cache {path}: {problem}. This run goes on without writing to it."
 
 
 class Errors(metaclass=ErrorsWithCodes):
@@ -247,4 +249,10 @@ class Errors(metaclass=ErrorsWithCodes):
         "The static vectors were {width} wide in training, and those of this pipeline's vocabulary "
         "are {found} wide (0: there are none). Load the pipeline with the vectors it was trained "
         "with, or train it again on these."
+    )
+    D261 = "Can't make the folder {path} for the cache: {problem}. Change cache_dir."
+    D262 = (
+        "The transformer '{name}' takes no more than {limit} word pieces at once, and a window of "
+        "{window} tokens has at least as many. Make the window smaller than half of that: rare "
+        "words have several word pieces."
     )

