@@ -256,3 +256,7 @@ class Errors(metaclass=ErrorsWithCodes):
         "{window} tokens has at least as many. Make the window smaller than half of that: rare "
         "words have several word pieces."
     )
+    D263 = (
+        "No part of the pipeline in {path} has a cache on disk. Give a frozen encoder a folder: "
+        "cache_dir of spacy_deeper.FrozenTransformer.v1, or --paths.cache with configs/base.cfg."
+    )

@@ -9,6 +9,7 @@ from .debug_data import debug_data_cli
 from .evaluate import evaluate_cli
 from .merge_config import merge_config_cli
 from .show import show_cli
+from .warm_cache import warm_cache_cli
 
 HELP = "Commands for relation extraction with spacy-deeper."
 
@@ -19,5 +20,6 @@ app.command("debug-data")(debug_data_cli)
 app.command("merge-config")(merge_config_cli)
 app.command("evaluate")(evaluate_cli)
 app.command("show")(show_cli)
+app.command("warm-cache", context_settings={"ignore_unknown_options": True})(warm_cache_cli)
 
 spacy_app.add_typer(app)

@@ -105,6 +105,11 @@ class VectorCache:
     def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
         return VectorCache, (self.max_bytes, self._disk_settings)
 
+    @property
+    def on_disk(self) -> bool:
+        """Whether it has a folder, active or not."""
+        return self._disk_settings is not None
+
     def activate(self, layer: Model) -> None:
         """Begin to remember a layer's arrays."""
         if not self.active and self._disk_settings is not None:

@@ -82,8 +82,9 @@ def put_and_get(folder: Path) -> int:
     return hits
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_processes_share_it(tmp_path: Path) -> None:
-    with ProcessPoolExecutor(3, get_context("spawn")) as pool:
+    with ProcessPoolExecutor(3, get_context("fork")) as pool:
         assert all(hits >= 190 for hits in pool.map(put_and_get, [tmp_path] * 3))
     assert len(files(tmp_path)) == 10  # and nothing temporary
 
