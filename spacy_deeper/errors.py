@@ -260,3 +260,20 @@ class Errors(metaclass=ErrorsWithCodes):
         "No part of the pipeline in {path} has a cache on disk. Give a frozen encoder a folder: "
         "cache_dir of spacy_deeper.FrozenTransformer.v1, or --paths.cache with configs/base.cfg."
     )
+    D264 = (
+        "The optimizer has settings for the component '{name}', which the pipeline does not have "
+        "or which has no model. It has: {known}. Correct [training.optimizer]."
+    )
+    D265 = (
+        "spacy_deeper.Layered.v1 can't tell a parameter's component. In the config, put "
+        '@callbacks = "spacy_deeper.name_parameters.v1" into [training.before_update]; in your own '
+        "loop, call spacy_deeper.training.layered_optimizer.name_parameters(nlp) before an update."
+    )
+    D266 = (
+        "The component '{name}' has no numbered layers, whose rates could differ. Remove it from "
+        "[training.optimizer.layer_decay]."
+    )
+    D267 = (
+        "[training.optimizer.components.{name}] is no optimizer: {found!r}. Name one in it, with "
+        '@optimizers = "Adam.v1" and its settings.'
+    )
