@@ -277,3 +277,7 @@ class Errors(metaclass=ErrorsWithCodes):
         "[training.optimizer.components.{name}] is no optimizer: {found!r}. Name one in it, with "
         '@optimizers = "Adam.v1" and its settings.'
     )
+    D268 = (
+        "The embedding listens to a transformer, and there is none in front of it. Put a component "
+        "'transformer' before 'tok2vec' in [nlp] pipeline."
+    )

@@ -28,7 +28,7 @@ def JointEmbed(
     char: A word's characters, e.g. `spacy_deeper.CharBiRNN.v1`.
     casing: `spacy_deeper.Casing.v1`.
     """
-    if contextual is not None:
+    if contextual is not None and contextual.has_ref("listener"):
         contextual = of_known_width(contextual)
     parts = [part for part in (contextual, static, char, casing) if part is not None]
     if not parts:
@@ -36,19 +36,18 @@ def JointEmbed(
     return concatenate(*parts)
 
 
-def of_known_width(layer: EmbedT) -> EmbedT:
+def of_known_width(listening: EmbedT) -> EmbedT:
     """Give an empty doc a width, too: a listener to a transformer gives it (0, 0)."""
-    return Model("of_known_width", forward, init=init, layers=[layer], dims={"nO": None})
+    return Model("of_known_width", forward, init=init, layers=[listening], dims={"nO": None})
 
 
 def init(model: Model, X: list[Doc] | None = None, Y: Any = None) -> None:
-    layer = model.layers[0]
-    layer.initialize(X=X)
-    if X:
-        if layer.has_dim("nO"):
-            model.set_dim("nO", layer.get_dim("nO"))
-        else:
-            model.set_dim("nO", max(rows.shape[1] for rows in layer.predict(X)))
+    listening = model.layers[0]
+    listener = listening.get_ref("listener")
+    if not listener.has_dim("nO"):
+        raise ValueError(Errors.D268)
+    model.set_dim("nO", listener.get_dim("nO"))
+    listening.initialize(X=X)
 
 
 def forward(

@@ -51,11 +51,11 @@ TEXTS = ["Ann left Oslo .", "", "She went to Nairobi ."]
 pytestmark = pytest.mark.filterwarnings(r"ignore:\[DW202\]:UserWarning")
 
 
-def build(path: Path | str) -> Language:
+def build(path: Path | str, pipeline: list[str] | None = None) -> Language:
     fix_random_seed(0)
-    config = (
-        Config().from_str(JOINT).merge(Config().from_str(FINE_TUNED.replace("NAME", str(path))))
-    )
+    changes = Config().from_str(FINE_TUNED.replace("NAME", str(path)))
+    config = Config().from_str(JOINT).merge(changes)
+    config["nlp"]["pipeline"] = pipeline or config["nlp"]["pipeline"]
     return load_model_from_config(config, auto_fill=True)
 
 
@@ -154,6 +154,13 @@ def test_an_empty_text_among_others_in_training(tiny_transformer, docs) -> None:
 def test_a_missing_folder(docs) -> None:
     with pytest.raises(ValueError, match=r"^\[D207\].*no_such_folder"):
         start("no_such_folder", docs[:3])
+
+
+@pytest.mark.parametrize("pipeline", [["tok2vec"], ["tok2vec", "transformer"]])
+def test_no_transformer_in_front(tiny_transformer, docs, pipeline: list[str]) -> None:
+    nlp = build(tiny_transformer, pipeline)
+    with pytest.raises(ValueError, match=r"^\[D268\]"):
+        nlp.initialize(lambda: pair(nlp, docs[:3]))
 
 
 def test_the_saved_name_is_no_path_of_this_machine(monkeypatch, tiny_transformer, docs) -> None:
