@@ -99,7 +99,7 @@ def fingerprint(model: Model) -> str:
     result.update(model.get_ref("pooling").to_bytes())
     for name, value in sorted(transformer.transformer.state_dict().items()):
         result.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        result.update(value.detach().cpu().contiguous().numpy().tobytes())
+        result.update(value.detach().cpu().float().numpy().tobytes())
     return result.hexdigest()
 
 
