@@ -129,6 +129,20 @@ def test_the_transformer_has_its_own_rate(tiny_transformer, docs, rate: float) -
     assert moved == pytest.approx(0.05, rel=1e-2)
 
 
+def test_a_frozen_transformer_must_annotate(tiny_transformer, docs) -> None:
+    nlp, examples = start(tiny_transformer, docs[:10])
+    before, frozen = weights(transformer(nlp)), ["transformer"]
+    with pytest.raises(ValueError, match=r"\[E203\]"):
+        nlp.update(examples, exclude=frozen)
+    losses = [
+        nlp.update(examples, sgd=Adam(0.01), losses={}, exclude=frozen, annotates=frozen)
+        for _ in range(3)
+    ]
+    assert losses[2]["crf_ner"] < losses[0]["crf_ner"]
+    for name, value in weights(transformer(nlp)).items():
+        numpy.testing.assert_array_equal(value, before[name])
+
+
 def test_saved_and_loaded(fitted, docs, tmp_path) -> None:
     fitted.to_disk(tmp_path / "saved")
     loaded = spacy.load(tmp_path / "saved")
