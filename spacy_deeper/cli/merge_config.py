@@ -121,14 +121,17 @@ def _in_order_of(base: dict[str, Any], merged: dict[str, Any]) -> dict[str, Any]
 
 def _with_parents(text: str) -> str:
     """Add the empty sections that a config needs above its nested ones, and an overlay may omit."""
-    sections = re.findall(r"^\[([^\[\]\n]+)\]", text, flags=re.MULTILINE)
-    missing: list[str] = []
-    for section in sections:
-        parts = section.split(".")
-        for parent in (".".join(parts[:i]) for i in range(1, len(parts))):
-            if parent not in sections and parent not in missing:
-                missing.append(parent)
-    return "".join(f"[{section}]\n\n" for section in missing) + text
+    header = re.compile(r"^\[([^\[\]\n]+)\]", flags=re.MULTILINE)
+    known = set(header.findall(text))
+
+    def add_missing(section: re.Match[str]) -> str:
+        parts = section[1].split(".")
+        parents = [".".join(parts[:i]) for i in range(1, len(parts))]
+        missing = [parent for parent in parents if parent not in known]
+        known.update(missing)
+        return "".join(f"[{parent}]\n\n" for parent in missing) + section[0]
+
+    return header.sub(add_missing, text)
 
 
 def _check_trainable(config: Config, paths: str) -> None:
