@@ -39,7 +39,7 @@ ELMO = {
         "projection_dim": 4,
         "n_layers": 2,
         "cell_clip": 0.5,
-        "proj_clip": 0.4,
+        "proj_clip": 0.7,
         "use_skip_connections": True,
     },
     "char_cnn": {
@@ -63,7 +63,7 @@ def tiny_elmo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with h5py.File(folder / "weights.hdf5", "w") as file:
 
         def write(name: str, *shape: int) -> None:
-            file[name] = rng.normal(size=shape).astype("f")
+            file[name] = rng.normal(scale=0.7, size=shape).astype("f")
 
         write("char_embed", 261, 3)
         for i, (width, n) in enumerate(ELMO["char_cnn"]["filters"]):

@@ -142,7 +142,7 @@ def encode(model: Model, texts: list[list[str]]) -> list[Floats3d]:
     xp = model.ops.xp
     words = dict.fromkeys(iter_chain.from_iterable(texts))
     row = {word: i for i, word in enumerate(words, start=2)}
-    ended = [[0, *(row[word] for word in text), 1] if text else [] for text in texts]
+    ended = [[0, *(row[word] for word in text), 1] for text in texts]
     lengths = [len(rows) for rows in ended]
     Y, _ = call_module(
         model,

@@ -47,7 +47,7 @@ class AllenNLPElmo(nn.Module):
         if not stateful:
             self.bilm._elmo_lstm.reset_states()
         ids = words[index[index > 1]] + 1  # 0 is no token; AllenNLP adds a text's two ends, 0 and 1
-        output = self.bilm(pad(ids, (lengths - 2).clamp(min=0))[0])
+        output = self.bilm(pad(ids, lengths - 2)[0])
         return torch.stack(output["activations"], dim=2)[output["mask"]]
 
 

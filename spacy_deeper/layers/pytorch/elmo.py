@@ -54,7 +54,7 @@ class Elmo(nn.Module):
 
         words: (W, C), the characters of distinct words.
         index: (N,), the word of each token; the ends of a text are tokens too.
-        lengths: (B,), tokens per text, on the CPU; may be 0.
+        lengths: (B,), tokens per text, on the CPU.
         stateful: Text i goes on where text i of the last stateful call ended.
         RETURNS: (N, L + 1, 2 · projection), forward beside backward.
         """
