@@ -267,6 +267,6 @@ class Errors(metaclass=ErrorsWithCodes):
         "{path}, and {expected} by the options."
     )
     D246 = (
-        "The backend 'allennlp' needs AllenNLP ({problem}). Install it on Python 3.10 or older, "
-        "or choose the backend 'native', which gives the same vectors."
+        "The backend 'allennlp' needs AllenNLP and h5py ({problem}). Install them on Python 3.10: "
+        "pip install \"spacy-deeper[allennlp]\". Or choose 'native', which gives the same vectors."
     )
