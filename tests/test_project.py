@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import spacy
 
 ROOT = Path(__file__).parent.parent
 CONLL04 = Path(os.environ.get("SPACY_DEEPER_DATA", ROOT.parent / "shared" / "data")) / "conll04"
@@ -58,6 +59,7 @@ def inputs(project, tiny_elmo):
     return {"elmo": "tiny", "glove": "glove.zip", "max_steps": 2}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not CONLL04.is_dir(), reason=f"needs CoNLL04's files in {CONLL04}")
 def test_conll04_with_the_inputs_of_the_paper(project, inputs):
     project("conll04-elmo", conll04=CONLL04, **inputs)
@@ -78,6 +80,8 @@ def test_ade_with_the_inputs_of_the_paper(project, inputs):
     project("ade-elmo", ade=".", fold=3, **inputs)
     scores = json.loads((project.path / "metrics" / "ade-elmo.json").read_text())
     assert set(scores["ents_per_type"]) == {"Adverse-Effect", "Drug"}
+    vectors = spacy.load(project.path / "training" / "ade-elmo" / "model-last").vocab.vectors
+    assert vectors.shape == (3, 2)
 
 
 @pytest.mark.slow

@@ -44,17 +44,16 @@ def Elmo(
     Its layers, three with the published models, go into a learned scalar mix. The weights are
     saved with the pipeline: loading it needs neither file, nor h5py.
 
-    White space is not read, and gets zeros before the mix; words are read by their first 48 bytes
-    of UTF-8. A doc is one text, however many sentences it has.
+    White space is not read, and gets zeros. Words are read by their first 48 bytes of UTF-8. A doc
+    is one text between a begin and an end, however many sentences it has.
 
     options, weights (str): The published `options.json` and `weights.hdf5`.
     sha256 (Optional[str]): The checksum that the weight file must have; None checks nothing.
     backend (str): "native", or "allennlp" for the original code, to compare with; a pipeline
         trained with it needs AllenNLP and h5py wherever it is loaded.
-    stateful (bool): Begin each text with the state that the text at the same place in the batch
-        before ended with, as AllenNLP does. Without that, a text's vectors depend on the text
-        alone: they can be cached, and predictions don't change with the order of the texts. A
-        stateful ELMo is not cached.
+    stateful (bool): As AllenNLP does, begin each text with the state in which the text at its
+        place in the batch before ended, and cache nothing. By default a text's vectors depend on
+        the text alone: they can be cached, and do not change with what ran before.
     cache_mb (int): In training, memory for the outputs of texts seen before.
     """
     check_choice("backend", backend, BUILDERS)

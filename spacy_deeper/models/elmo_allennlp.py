@@ -23,22 +23,12 @@ class AllenNLPElmo(nn.Module):
     def __init__(self, sizes: dict[str, Any]) -> None:
         super().__init__()
         self.sizes = sizes
-        self.load_arrays({name: numpy.zeros(shape, "f") for name, shape in layout(sizes).items()})
+        zeros = {name: numpy.zeros(shape, "f") for name, shape in layout(sizes).items()}
+        self.bilm = build(sizes, zeros)
 
     def load_arrays(self, arrays: Arrays) -> None:
-        """Take the variables of a weight file; AllenNLP reads them from files only."""
-        try:
-            import h5py
-            from allennlp.modules.elmo import _ElmoBiLm
-        except ImportError as error:
-            raise ImportError(Errors.D246.format(problem=error)) from None
-        with TemporaryDirectory() as folder:
-            options, weights = Path(folder) / "options.json", Path(folder) / "weights.hdf5"
-            options.write_text(json.dumps(to_options(self.sizes)))
-            with h5py.File(weights, "w") as file:
-                for name, array in arrays.items():
-                    file[name] = array
-            self.bilm = _ElmoBiLm(str(options), str(weights))
+        """Take the variables of a weight file."""
+        self.bilm.load_state_dict(build(self.sizes, arrays).state_dict())
 
     def forward(
         self, words: Tensor, index: Tensor, lengths: Tensor, stateful: bool = False
@@ -49,6 +39,22 @@ class AllenNLPElmo(nn.Module):
         ids = words[index[index > 1]] + 1  # 0 is no token; AllenNLP adds a text's two ends, 0 and 1
         output = self.bilm(pad(ids, lengths - 2)[0])
         return torch.stack(output["activations"], dim=2)[output["mask"]]
+
+
+def build(sizes: dict[str, Any], arrays: Arrays) -> Any:
+    """Return AllenNLP's module, which reads its sizes and variables from files only."""
+    try:
+        import h5py
+        from allennlp.modules.elmo import _ElmoBiLm
+    except ImportError as error:
+        raise ImportError(Errors.D246.format(problem=error)) from None
+    with TemporaryDirectory() as folder:
+        options, weights = Path(folder) / "options.json", Path(folder) / "weights.hdf5"
+        options.write_text(json.dumps(to_options(sizes)))
+        with h5py.File(weights, "w") as file:
+            for name, array in arrays.items():
+                file[name] = array
+        return _ElmoBiLm(str(options), str(weights))
 
 
 def to_options(sizes: dict[str, Any]) -> dict[str, Any]:

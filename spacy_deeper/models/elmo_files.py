@@ -71,7 +71,7 @@ def read_weights(path: Path, sizes: dict[str, Any], sha256: str | None = None) -
                 if shape != expected.get(name):
                     problem = {"found": shape or "none", "expected": expected.get(name, "none")}
                     raise ValueError(Errors.D245.format(path=path, name=name, **problem))
-            return {name: file[name][()].astype("float32") for name in expected}
+            return {name: file[name][()].astype("float32", copy=False) for name in expected}
     except (OSError, RuntimeError) as error:
         raise ValueError(Errors.D244.format(path=path, problem=error)) from None
 
