@@ -7,6 +7,7 @@ from spacy.util import registry
 from thinc.api import Model
 from thinc.types import Floats2d
 
+from ..compat import vectors_attr
 from ..errors import Errors
 from .torch_layer import split_rows
 
@@ -33,7 +34,7 @@ def forward(
     model: Model, docs: list[Doc], is_train: bool
 ) -> tuple[list[Floats2d], Callable[[list[Floats2d]], list[Doc]]]:
     vectors = docs[0].vocab.vectors
-    keys = numpy.concatenate([doc.to_array(vectors.attr) for doc in docs])
+    keys = numpy.concatenate([doc.to_array(vectors_attr(vectors)) for doc in docs])
     if len(keys):
         rows = model.ops.asarray2f(vectors.get_batch(keys))
         if vectors.mode == "default":  # which gives an unknown word the last row of the table
