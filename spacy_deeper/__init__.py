@@ -1,5 +1,6 @@
 from spacy.tokens import Doc
 
+from .compat import teach_pydantic_unions
 from .relations import (
     Relation,
     as_doc,
@@ -19,6 +20,8 @@ __all__ = [
     "install_extension",
     "set_relations",
 ]
+
+teach_pydantic_unions()
 
 # spaCy imports this package whenever it makes an `nlp`, so another package that has the name keeps
 # it. Our components, which need it, call `install_extension` themselves and complain.

@@ -7,9 +7,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import json
 import string
 from collections.abc import Callable, Sequence
+from functools import partialmethod
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
+import click.testing
 import numpy
 import pytest
 import torch
@@ -20,6 +23,11 @@ from thinc.api import Model, fix_random_seed
 
 settings.register_profile("tests", deadline=None)  # a busy machine is no failure
 settings.load_profile("tests")
+
+if "mix_stderr" in signature(click.testing.CliRunner).parameters:  # click < 8.2, with old typer
+    click.testing.CliRunner.__init__ = partialmethod(  # type: ignore[method-assign]
+        click.testing.CliRunner.__init__, mix_stderr=False
+    )
 
 
 @pytest.fixture(autouse=True)

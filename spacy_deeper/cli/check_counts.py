@@ -10,7 +10,9 @@ from ._util import one_line_errors, read_docs, say_good
 
 
 def check_counts_cli(
-    data: Annotated[Path, typer.Argument(help="Annotated data, a .spacy file or a folder of them")],
+    data: Annotated[
+        Path, typer.Argument(..., help="Annotated data, a .spacy file or a folder of them")
+    ],
     docs: Annotated[int | None, typer.Option("--docs", help="Expected documents")] = None,
     entities: Annotated[int | None, typer.Option("--entities", help="Expected entities")] = None,
     relations: Annotated[int | None, typer.Option("--relations", help="Expected relations")] = None,

@@ -15,11 +15,13 @@ OUT = "spacy, spert, brat or triples"
 
 def convert_cli(
     input: Annotated[
-        Path, typer.Argument(help="Annotation file, folder of them, or - for standard input")
+        Path, typer.Argument(..., help="Annotation file, folder of them, or - for standard input")
     ],
     output: Annotated[
         Path,
-        typer.Argument(help="The file to write (for brat a folder), or an existing folder for it"),
+        typer.Argument(
+            ..., help="The file to write (for brat a folder), or an existing folder for it"
+        ),
     ],
     format: Annotated[
         str | None,

@@ -24,8 +24,10 @@ BAR = 24  # characters of the longest bar
 
 
 def debug_data_cli(
-    train: Annotated[Path, typer.Argument(help="Training data, a .spacy file or a folder of them")],
-    dev: Annotated[Path | None, typer.Argument(help="Development data, likewise")] = None,
+    train: Annotated[
+        Path, typer.Argument(..., help="Training data, a .spacy file or a folder of them")
+    ],
+    dev: Annotated[Path | None, typer.Argument(..., help="Development data, likewise")] = None,
     test: Annotated[Path | None, typer.Option("--test", help="Test data, likewise")] = None,
     rare: Annotated[
         int,

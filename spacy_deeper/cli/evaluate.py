@@ -38,8 +38,10 @@ LOST = {
 
 
 def evaluate_cli(
-    model: Annotated[str, typer.Argument(help="Pipeline name or path")],
-    data: Annotated[Path, typer.Argument(help="Annotated data, a .spacy file or a folder of them")],
+    model: Annotated[str, typer.Argument(..., help="Pipeline name or path")],
+    data: Annotated[
+        Path, typer.Argument(..., help="Annotated data, a .spacy file or a folder of them")
+    ],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="JSON file to write the scores to")
     ] = None,

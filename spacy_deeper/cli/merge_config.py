@@ -14,11 +14,11 @@ from ._util import one_line, one_line_errors, say_good
 
 
 def merge_config_cli(
-    base: Annotated[Path, typer.Argument(help="Config to start from")],
+    base: Annotated[Path, typer.Argument(..., help="Config to start from")],
     overlays: Annotated[
-        list[Path], typer.Argument(help="Configs with the changes, from left to right")
+        list[Path], typer.Argument(..., help="Configs with the changes, from left to right")
     ],
-    output: Annotated[Path, typer.Argument(help="Config file to write")],
+    output: Annotated[Path, typer.Argument(..., help="Config file to write")],
 ) -> None:
     """Stack small configs over a shared one.
 

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 
 
 def show_cli(
-    model: Annotated[str, typer.Argument(help="Pipeline name or path")],
+    model: Annotated[str, typer.Argument(..., help="Pipeline name or path")],
     input: Annotated[
         str,
-        typer.Argument(help="Text file with one text per line, a text in quotes, or - for stdin"),
+        typer.Argument(
+            ..., help="Text file with one text per line, a text in quotes, or - for stdin"
+        ),
     ],
 ) -> None:
     """Show the entities and relations that a pipeline finds in texts."""

@@ -2,9 +2,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from spacy.util import registry
-from thinc.api import Model, torch2xp, xp2torch
+from thinc.api import Model, torch2xp
 from thinc.types import Floats1d, Floats2d, Ints1d
 
+from ..compat import xp2torch
 from .torch_layer import call_module, module_of, shim_of, split_rows, torch_layer
 
 

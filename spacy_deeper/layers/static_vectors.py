@@ -9,6 +9,7 @@ from spacy.util import registry
 from thinc.api import Model, glorot_uniform_init
 from thinc.types import Floats1d, Floats2d
 
+from ..compat import vectors_attr
 from ..errors import Errors
 from .torch_layer import check_choice, check_positive, split_rows
 
@@ -90,7 +91,7 @@ def look_up(model: Model, docs: list[Doc], case_fallback: bool) -> tuple[Floats2
     if model.has_dim("nM") and width != model.get_dim("nM"):
         raise ValueError(Errors.D260.format(width=model.get_dim("nM"), found=width))
     xp = model.ops.xp
-    keys = numpy.concatenate([doc.to_array(vectors.attr) for doc in docs])
+    keys = numpy.concatenate([doc.to_array(vectors_attr(vectors)) for doc in docs])
     if not len(keys):
         return model.ops.alloc2f(0, width), xp.zeros(0, dtype=bool)
     if vectors.mode != "default":

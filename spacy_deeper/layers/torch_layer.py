@@ -12,17 +12,10 @@ from typing import Any, cast
 
 import numpy
 import srsly
-from thinc.api import (
-    ArgsKwargs,
-    Model,
-    PyTorchShim,
-    Shim,
-    get_torch_default_device,
-    torch2xp,
-    xp2torch,
-)
+from thinc.api import ArgsKwargs, Model, Shim, torch2xp
 from thinc.types import Ints1d
 
+from ..compat import PyTorchShim, get_torch_default_device, load_weights, xp2torch
 from ..errors import Errors
 
 
@@ -99,14 +92,11 @@ class TorchShim(PyTorchShim):
         return srsly.msgpack_dumps({"config": self.cfg, "state": state.getvalue()})
 
     def from_bytes(self, bytes_data: bytes) -> "TorchShim":
-        import torch
-
         msg = srsly.msgpack_loads(bytes_data)
         if msg["state"]:
             self.build(**msg["config"])
             device = get_torch_default_device()
-            state = torch.load(BytesIO(msg["state"]), map_location=device, weights_only=True)
-            self._model.load_state_dict(state)
+            self._model.load_state_dict(load_weights(BytesIO(msg["state"]), device))
         return self
 
 

@@ -153,7 +153,7 @@ def test_help_names_the_formats():
 def test_command_of_spacy():
     help_text = CliRunner().invoke(spacy_app, ["--help"]).stdout
     assert "relations" in help_text
-    assert "find-threshold" in help_text
+    assert "init" in help_text
     result = CliRunner().invoke(spacy_app, ["relations", "--help"])
     assert result.exit_code == 0
     for name in ("convert", "merge-config", "evaluate", "show"):

@@ -38,6 +38,8 @@ def test_words_get_their_vectors_and_the_unknown_zeros() -> None:
     "settings", [KEYS, {**KEYS, "attr": "LOWER"}, FLORET], ids=["orth", "lower", "floret"]
 )
 def test_vectors_are_those_of_the_tokens(settings: dict) -> None:
+    if "attr" in settings and not hasattr(Vectors, "attr"):
+        pytest.skip("vectors of an old spaCy are of the text only")
     docs = [Doc(vocab_with(settings), words=["Poe", "poe", "BOSTON", "Boston", "unheard-of", " "])]
     model = StaticVectors()
     model.initialize(X=docs)

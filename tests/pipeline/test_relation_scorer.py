@@ -45,10 +45,10 @@ def test_unknown_entity_labels_warn_once(nlp, gold):
     nlp.get_pipe("relation_scorer").threshold = 0.01
     with pytest.warns(UserWarning, match=r"DW200.*'PLANET'.*Loc, Org, Other, Peop") as caught:
         doc = nlp(gold.text)
-    assert len(caught) == 1
+    assert sum("DW200" in str(warning.message) for warning in caught) == 1
     assert {ent.label_ for ent in doc.ents} == {"PLANET"}
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.filterwarnings("error", message=r"\[DW200\]")
         again = nlp(gold.text)
     same(again, doc)
     # Untyped entities are scored, by what their tokens say.

@@ -12,7 +12,7 @@ def time_major_order(lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         texts longer than t; texts (B',), the non-empty texts, longest first.
     """
     offsets = torch.cumsum(lengths, 0) - lengths
-    texts = torch.argsort(lengths, descending=True, stable=True)[: int((lengths > 0).sum())]
+    texts = torch.sort(lengths, descending=True, stable=True).indices[: int((lengths > 0).sum())]
     steps = torch.arange(int(lengths.max()) if len(lengths) else 0)
     alive = steps[:, None] < lengths[texts][None, :]
     order = (offsets[texts][None, :] + steps[:, None])[alive]

@@ -1,0 +1,108 @@
+"""What today's libraries have, and those of spaCy 3.3, which AllenNLP needs, have not.
+
+The rest of the package is written for today's. Without spaCy 3.3 this can go.
+"""
+
+import inspect
+from collections.abc import Callable
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
+
+import pydantic
+import thinc.api
+import typer
+from spacy.attrs import ORTH
+from spacy.vectors import Vectors
+
+__all__ = [
+    "PyTorchShim",
+    "Typer",
+    "get_torch_default_device",
+    "load_weights",
+    "teach_pydantic_unions",
+    "vectors_attr",
+    "xp2torch",
+]
+
+
+def version(module: Any) -> tuple[int, ...]:
+    return tuple(int(part) for part in module.__version__.split(".")[:2])
+
+
+def teach_pydantic_unions() -> None:
+    """Make `int | None` in a registered function mean `Optional[int]`, as since pydantic 1.9."""
+    if pydantic.VERSION.startswith(("1.7.", "1.8.")):
+        pydantic.fields.get_origin = _origin  # type: ignore[attr-defined]
+
+
+def _origin(annotation: Any) -> Any:
+    return Union if isinstance(annotation, UnionType) else get_origin(annotation)
+
+
+def vectors_attr(vectors: Vectors) -> int:
+    """Return the attribute of tokens that vectors are of."""
+    return getattr(vectors, "attr", ORTH)
+
+
+def load_weights(file: Any, device: Any) -> dict[str, Any]:
+    """Read a `state_dict`; torch before 1.13 can't refuse what is none."""
+    import torch
+
+    only = {} if version(torch) < (1, 13) else {"weights_only": True}
+    weights: dict[str, Any] = torch.load(file, map_location=device, **only)
+    return weights
+
+
+if TYPE_CHECKING or hasattr(thinc.api, "get_torch_default_device"):  # thinc >= 8.1
+    from thinc.api import PyTorchShim, get_torch_default_device, xp2torch
+else:
+
+    def get_torch_default_device() -> Any:
+        import torch
+
+        on_gpu = thinc.api.get_current_ops().device_type == "gpu"
+        return torch.device("cuda", torch.cuda.current_device()) if on_gpu else torch.device("cpu")
+
+    def xp2torch(array: Any, requires_grad: bool = False, device: Any = None) -> Any:
+        return thinc.api.xp2torch(array, requires_grad)  # stays where the array is
+
+    class PyTorchShim(thinc.api.PyTorchShim):
+        """Knows its device."""
+
+        device = property(lambda self: get_torch_default_device())
+
+
+if TYPE_CHECKING or version(typer) >= (0, 12):
+    from typer import Typer
+else:
+
+    class Typer(typer.Typer):
+        """Reads `Annotated` and `X | None`."""
+
+        def __init__(self, **kwargs: Any) -> None:
+            known = inspect.signature(typer.Typer).parameters
+            super().__init__(**{name: value for name, value in kwargs.items() if name in known})
+
+        def command(self, *args: Any, **kwargs: Any) -> Callable:
+            register = super().command(*args, **kwargs)
+            return lambda function: register(_with_options_as_defaults(function))
+
+
+def _with_options_as_defaults(function: Callable) -> Callable:
+    """Move what `Annotated` tells of a parameter into its default, where old typer looks for it."""
+    signature = inspect.signature(function)
+    parameters = []
+    for parameter in signature.parameters.values():
+        annotation, default = parameter.annotation, parameter.default
+        if get_origin(annotation) is Annotated:
+            annotation, option = get_args(annotation)
+            if option.default is not ...:  # which old typer takes for the first positional argument
+                option.param_decls = (option.default, *option.param_decls)
+            option.default = ... if default is parameter.empty else default
+            default = option
+        if isinstance(annotation, UnionType):
+            annotation = Union[get_args(annotation)]  # noqa: UP007
+        parameters.append(parameter.replace(annotation=annotation, default=default))
+    function.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    function.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return function
