@@ -246,30 +246,34 @@ class Errors(metaclass=ErrorsWithCodes):
         "know. It knows: {known}. Correct label_thresholds."
     )
 
-    # D3xx: protocols
-    D300 = (
-        "The finished run in {path} is another one: its config, settings, seed or data differ. "
-        "Name another output folder, or remove this one."
+    # D24x: ELMo
+    D240 = (
+        "There is no ELMo {what} file {path}. Check the path, or download ELMo 5.5B by "
+        "`python -m spacy project assets --extra`."
     )
-    D301 = "The training has no end: set [training] max_epochs or max_steps to more than 0."
-    D302 = (
-        "{failed} of {total} runs failed; the others are done. The log of one is {log}: {problem}"
+    D241 = (
+        'Reading {path} needs h5py ({problem}). Install it: pip install "spacy-deeper[elmo]". '
+        "A trained pipeline does without."
     )
-    D303 = (
-        "The config has no [vars] {missing}. The ablation changes the depths there: use variables "
-        "for them, as configs/base.cfg does."
+    D242 = (
+        "{path} is not the expected file: its SHA-256 is {found}, not {expected}. Download it "
+        "anew, or correct the setting sha256."
     )
-    D304 = (
-        "The model to ablate must have layers of each kind, and has {shared} shared, {ner} "
-        "NER-specific and {re} RE-specific ones. Set [vars] in the config."
+    D243 = (
+        "{path} is no options file of an ELMo with a character CNN and a projected LSTM "
+        "({problem}). It must be the one published with the weights."
     )
-    D305 = "--select best needs --dev: data to choose the checkpoint by, and not the test data."
-    D306 = "{option} must be like 1-3 or 0,2, and is '{value}'."
-    D307 = "{texts} different texts can't be split into {parts} parts. Make fewer folds."
-    D340 = "Can't read the results {path}: {problem}."
-    D341 = (
-        "Folds are made by scikit-learn ({problem}). Install it: "
-        "pip install 'spacy-deeper[protocols]'."
+    D244 = "Can't read {path}: {problem}. Is the download complete?"
+    D245 = (
+        "ELMo's options and weights do not belong together: '{name}' has the shape {found} in "
+        "{path}, and {expected} by the options."
+    )
+    D246 = (
+        "The backend 'allennlp' needs AllenNLP and h5py ({problem}). Install them on Python 3.10: "
+        "pip install \"spacy-deeper[allennlp]\". Or choose 'native', which gives the same vectors."
+    )
+
+    # D26x: encoders and optimizers
     D260 = (
         "The static vectors were {width} wide in training, and those of this pipeline's vocabulary "
         "are {found} wide (0: there are none). Load the pipeline with the vectors it was trained "
@@ -305,29 +309,30 @@ class Errors(metaclass=ErrorsWithCodes):
     D268 = (
         "The embedding listens to a transformer, and there is none in front of it. Put a component "
         "'transformer' before 'tok2vec' in [nlp] pipeline."
-    # D24x: ELMo
-    D240 = (
-        "There is no ELMo {what} file {path}. Check the path, or download ELMo 5.5B by "
-        "`python -m spacy project assets --extra`."
     )
-    D241 = (
-        'Reading {path} needs h5py ({problem}). Install it: pip install "spacy-deeper[elmo]". '
-        "A trained pipeline does without."
+
+    # D3xx: protocols
+    D300 = (
+        "The finished run in {path} is another one: its config, settings, seed or data differ. "
+        "Name another output folder, or remove this one."
     )
-    D242 = (
-        "{path} is not the expected file: its SHA-256 is {found}, not {expected}. Download it "
-        "anew, or correct the setting sha256."
+    D301 = "The training has no end: set [training] max_epochs or max_steps to more than 0."
+    D302 = (
+        "{failed} of {total} runs failed; the others are done. The log of one is {log}: {problem}"
     )
-    D243 = (
-        "{path} is no options file of an ELMo with a character CNN and a projected LSTM "
-        "({problem}). It must be the one published with the weights."
+    D303 = (
+        "The config has no [vars] {missing}. The ablation changes the depths there: use variables "
+        "for them, as configs/base.cfg does."
     )
-    D244 = "Can't read {path}: {problem}. Is the download complete?"
-    D245 = (
-        "ELMo's options and weights do not belong together: '{name}' has the shape {found} in "
-        "{path}, and {expected} by the options."
+    D304 = (
+        "The model to ablate must have layers of each kind, and has {shared} shared, {ner} "
+        "NER-specific and {re} RE-specific ones. Set [vars] in the config."
     )
-    D246 = (
-        "The backend 'allennlp' needs AllenNLP and h5py ({problem}). Install them on Python 3.10: "
-        "pip install \"spacy-deeper[allennlp]\". Or choose 'native', which gives the same vectors."
+    D305 = "--select best needs --dev: data to choose the checkpoint by, and not the test data."
+    D306 = "{option} must be like 1-3 or 0,2, and is '{value}'."
+    D307 = "{texts} different texts can't be split into {parts} parts. Make fewer folds."
+    D340 = "Can't read the results {path}: {problem}."
+    D341 = (
+        "Folds are made by scikit-learn ({problem}). Install it: "
+        "pip install 'spacy-deeper[protocols]'."
     )
