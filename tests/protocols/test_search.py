@@ -59,7 +59,7 @@ def files(tmp_path):
     """Write a config, a space and data, and return the command's arguments."""
     (tmp_path / "small.cfg").write_text(SMALL)
     config = merge_configs(ROOT / "configs" / "base.cfg", tmp_path / "small.cfg")
-    config.to_disk(tmp_path / "config.cfg")
+    (tmp_path / "config.cfg").write_text(config.to_str(interpolate=False))
     (tmp_path / "space.json").write_text(json.dumps(SPACE))
     text = (ROOT / "assets" / "sample" / "dev.txt").read_text("utf-8")
     (tmp_path / "data.txt").write_text("\n\n".join(text.split("\n\n")[:12]) + "\n", "utf-8")
@@ -88,7 +88,7 @@ def test_search(files, tmp_path):
     # The first is the config as it is.
     settings = {"vars.re_depth": 1, "training.optimizer.learn_rate.initial_rate": 0.01}
     assert first["settings"] == settings != second["settings"]
-    assert len(first["intermediate"]) == 3  # and the value after the last of 4 steps
+    assert len(first["intermediate"]) == 4  # one after each step
     assert results["best"]["score"] == max(first["value"], second["value"])
     assert results["versions"]["optuna"] == optuna.__version__
     assert f"merge-config {tmp_path / 'config.cfg'} {out / 'best.cfg'} final.cfg" in runs[1].stdout
@@ -357,9 +357,13 @@ def test_the_space_that_comes_with_the_configs():
 
 def test_overlay_is_a_config_to_merge(tmp_path):
     settings = {"vars.width": 128, "vars.cell": "lstm", "components.crf_ner.model.hidden_size": 32}
-    (tmp_path / "best.cfg").write_text(overlay({**settings, "training.dropout": 0.25}))
-    config = merge_configs(ROOT / "configs" / "base.cfg", tmp_path / "best.cfg").interpolate()
+    settings |= {"training.dropout": 0.25, "training.optimizer.learn_rate.initial_rate": 0.5}
+    (tmp_path / "best.cfg").write_text(overlay(settings))
+    configs = [ROOT / "configs" / name for name in ("base.cfg", "conll04.cfg")]
+    config = merge_configs(*configs, tmp_path / "best.cfg").interpolate()
     assert config["training"]["dropout"] == 0.25
+    rate = config["training"]["optimizer"]["learn_rate"]
+    assert (rate["@schedules"], rate["initial_rate"]) == ("warmup_linear.v1", 0.5)
     assert config["components"]["crf_ner"]["model"]["hidden_size"] == 32
     encode = config["components"]["tok2vec"]["model"]["encode"]
     assert (encode["width"], encode["cell"], encode["depth"]) == (128, "lstm", 1)
