@@ -1,4 +1,4 @@
-"""`relations protocol …`: trainings over seeds, folds, ablations and depths, and their tables."""
+"""`relations protocol …`: trainings over seeds, folds, ablations, depths, and a search."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from ..protocols.runs import Run
 
-HELP = """Train and score many times: seeds, folds, an ablation, depths.
+HELP = """Train and score many times: seeds, folds, an ablation, depths, a search.
 
 Each run has a process and a folder of its own. A protocol that was stopped goes on where it was:
 finished runs are skipped. All results are in OUTPUT/results.json. Settings of the config can be
@@ -200,6 +200,83 @@ def report_cli(
                 write_atomically(path, plot(path, content))
         write_atomically(output, render(contents, title, pictures).encode())
         say_good(f"Wrote {len(contents)} tables to {output}")
+
+
+@app.command("search", context_settings=OVERRIDES)
+def search_cli(
+    ctx: typer.Context,
+    config: ConfigFile,
+    output: Output,
+    train: Train,
+    dev: Annotated[Path, typer.Option("--dev", help="Data to score on")],
+    trials: Annotated[int, typer.Option("--trials", min=1, help="How many, in all")] = 50,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", min=0, help="Begin no trial after these minutes")
+    ] = None,
+    space: Annotated[
+        Path, typer.Option("--space", help="JSON file: what to draw each setting from")
+    ] = Path("configs/search.json"),
+    metric: Annotated[
+        str, typer.Option("--metric", help="Score to raise, or some, with commas, for their mean")
+    ] = "ents_micro_f,rel_micro_f",
+    evaluations: Annotated[
+        int | None,
+        typer.Option(
+            "--evaluations",
+            min=1,
+            help="Parts of a training, with a score after each  [each epoch]",
+        ),
+    ] = None,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Trainings of each trial")] = 1,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the search")] = 0,
+    n_process: NProcess = 1,
+    gpu_id: GpuId = -1,
+) -> None:
+    """Search for good settings with Optuna, giving up on trials that fall behind.
+
+    The best settings are in OUTPUT/best.cfg, to merge over CONFIG. The first trial is CONFIG as it
+    is, if the space has it. The same command goes on with a search that was stopped, and with a
+    greater number of --trials also with one that came to its end.
+    """
+    with one_line_errors():
+        try:
+            from ..protocols.search import BEST, METRICS, RESULTS, Search
+            from ..protocols.space import config_as_point, read_space
+        except ImportError as err:
+            raise ValueError(Errors.D320.format(problem=err)) from err
+        from ..protocols.splits import join
+
+        names = [name.strip() for name in metric.split(",")]
+        for name in names:
+            if name not in METRICS:
+                raise ValueError(Errors.D327.format(name=name, known=", ".join(METRICS)))
+        complete = _read_config(config, ctx)
+        drawn_from = read_space(space, complete)
+        options = {
+            "config": complete.to_str(interpolate=False),
+            "select": "last",
+            "keep_models": False,
+            "gpu_id": gpu_id,
+            "evaluations": evaluations or complete["training"].get("max_epochs") or 10,
+        }
+        search = Search(
+            drawn_from,
+            join(train, output / "data" / "train.spacy"),
+            dev,
+            output,
+            options,
+            metric=names,
+            seeds=seeds,
+            n_process=n_process,
+            seed=seed,
+            first=config_as_point(complete, drawn_from),
+            silent=False,
+        )
+        results = search.run(trials, timeout)
+    say_good(f"{len(results['trials'])} trials are in {output / RESULTS}")
+    if results["best"]:
+        merge = f"merge-config {config} {output / BEST} final.cfg"
+        say_good(f"A config with the best settings: python -m spacy relations {merge}")
 
 
 def _rows(

@@ -4,13 +4,16 @@ The folder has a `job.json`. What appears beside it: `progress.json`, how far th
 `model`, if it is kept; `result.json`, when all is done.
 """
 
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from io import StringIO
 from itertools import islice
+from math import ceil
 from pathlib import Path
-from time import monotonic, perf_counter
+from threading import Thread
+from time import monotonic, perf_counter, sleep
 from typing import IO, Any
 
 import srsly
@@ -35,26 +38,50 @@ JOB, PROGRESS, RESULT, MODEL = "job.json", "progress.json", "result.json", "mode
 
 def main(folder: Path) -> None:
     """Train and score the run of a folder."""
+    die_with_parent()
     job = srsly.read_json(folder / JOB)
     result = work(Run.from_dict(job["run"]), folder, **job["options"])
     result["fingerprint"] = job["fingerprint"]
     write_atomically(folder / RESULT, srsly.json_dumps(result, indent=1).encode() + b"\n")
 
 
+def die_with_parent() -> None:
+    """End this process when the one that started it is gone, even if that was killed."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            sleep(1)
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
+
+
 def work(
-    run: Run, folder: Path, *, config: str, select: str, gpu_id: int, keep_models: bool
+    run: Run,
+    folder: Path,
+    *,
+    config: str,
+    select: str,
+    gpu_id: int,
+    keep_models: bool,
+    evaluations: int | None = None,
 ) -> dict[str, Any]:
     """Train a pipeline and score it.
 
     config (str): The config to start from.
     select (str): Which checkpoint to score: the "last", or the "best" by the run's `dev`.
     keep_models (bool): Leave the pipeline in the folder.
+    evaluations (Optional[int]): In how many equal parts to divide the training by scoring on the
+        run's `dev`, instead of by the config's `eval_frequency`.
     RETURNS (Dict[str, Any]): The run, its scores and what they cost.
     """
     setup_gpu(gpu_id, silent=True)
     complete = run_config(Config().from_str(config, interpolate=False), run, folder)
     n_steps = count_steps(complete)
     fit_schedules(complete["training"]["optimizer"], n_steps)
+    if evaluations is not None:
+        complete["training"]["eval_frequency"] = ceil(n_steps / evaluations)
     complete["training"]["logger"] = {
         "@loggers": "spacy_deeper.ProgressFile.v1",
         "path": str(folder / PROGRESS),
