@@ -231,6 +231,7 @@ def search_cli(
     seed: Annotated[int, typer.Option("--seed", help="Seed of the search")] = 0,
     n_process: NProcess = 1,
     gpu_id: GpuId = -1,
+    title: Title = "Search",
 ) -> None:
     """Search for good settings with Optuna, giving up on trials that fall behind.
 
@@ -270,6 +271,7 @@ def search_cli(
             n_process=n_process,
             seed=seed,
             first=config_as_point(complete, drawn_from),
+            title=title,
             silent=False,
         )
         results = search.run(trials, timeout)

@@ -55,6 +55,7 @@ class Search:
     n_process (int): Trials at a time.
     seed (int): Of the search.
     first (Optional[Dict[str, Any]]): The settings of the first trial.
+    title (str): How a report is to call it.
     silent (bool): Show no progress.
     """
 
@@ -71,6 +72,7 @@ class Search:
         n_process: int = 1,
         seed: int = 0,
         first: dict[str, Any] | None = None,
+        title: str = "Search",
         silent: bool = True,
     ) -> None:
         self.distributions = {key: distribution(entry) for key, entry in space.items()}
@@ -78,6 +80,7 @@ class Search:
         self.options = options
         self.metric = list(metric)
         self.seeds, self.n_process, self.silent = seeds, n_process, silent
+        self.title = title
         self.about = {
             "metric": self.metric,
             "seeds": seeds,
@@ -207,6 +210,7 @@ class Search:
         best = max(complete, key=lambda trial: trial.value or 0.0, default=None)
         results: dict[str, Any] = {
             "protocol": "search",
+            "title": self.title,
             "machine": machine(),
             "versions": {**versions(), "optuna": optuna.__version__},
             **self.about,
