@@ -1,10 +1,11 @@
 """The data of runs: files put together, and folds."""
 
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy
 import srsly
 from spacy.tokens import Doc, DocBin
 from spacy.vocab import Vocab
@@ -24,7 +25,7 @@ class Fold(NamedTuple):
 
 
 def read(paths: Iterable[Path]) -> list[Doc]:
-    """Read `.spacy` files one after the other.
+    """Read `.spacy` files one after the other, and complain of one without docs.
 
     RETURNS (List[Doc]): The docs, of one vocabulary.
     """
@@ -32,13 +33,16 @@ def read(paths: Iterable[Path]) -> list[Doc]:
     docs: list[Doc] = []
     for path in paths:
         try:
-            docs.extend(DocBin().from_disk(path).get_docs(vocab))
+            found = list(DocBin().from_disk(path).get_docs(vocab))
         except OSError as err:
             raise ValueError(Errors.D161.format(path=path, problem=err.strerror)) from None
         # A file that is no DocBin fails in zlib or msgpack, each with exceptions of its own.
         except Exception as err:
             problem = f"it is no .spacy data ({err})."
             raise ValueError(Errors.D161.format(path=path, problem=problem)) from err
+        if not found:
+            raise ValueError(Errors.D161.format(path=path, problem="it has no documents."))
+        docs.extend(found)
     return docs
 
 
@@ -55,7 +59,8 @@ def write(docs: Iterable[Doc], path: Path) -> Path:
 
 def join(paths: Sequence[Path], output: Path) -> Path:
     """Return one file with the docs of all: the only one itself, or a new one."""
-    return paths[0] if len(paths) == 1 else write(read(paths), output)
+    docs = read(paths)
+    return paths[0] if len(paths) == 1 else write(docs, output)
 
 
 def make_folds(
@@ -106,26 +111,45 @@ def split(
     strata = {i: min(3, len(get_relations(doc))) for i, doc in enumerate(docs)}
     dev: list[int] = []
     if dev_fraction > 0:
-        held_out, *others = _cut(rest, strata, round(1 / dev_fraction), seed)
-        dev = _flat(held_out)
+        share = _simple(dev_fraction)
+        parts = _cut(rest, strata, share.denominator, seed)
+        held_out, others = parts[: share.numerator], parts[share.numerator :]
+        dev = _flat(group for part in held_out for group in part)
         rest = [group for part in others for group in part]
     return dev, [_flat(part) for part in _cut(rest, strata, n_folds, seed)]
+
+
+def _simple(fraction: float) -> Fraction:
+    """Return a fraction with few parts: 1/10, 2/5."""
+    if fraction < 0.05:
+        return Fraction(1, round(1 / fraction))
+    return Fraction(fraction).limit_denominator(20)
 
 
 def _cut(
     groups: list[list[int]], strata: Mapping[int, int], n: int, seed: int
 ) -> list[list[list[int]]]:
-    """Cut into n parts with about as many groups of each stratum, that of the first doc."""
-    from sklearn.model_selection import StratifiedKFold
+    """Cut into n parts with about as many groups of each stratum, that of the first doc.
 
+    The parts are those of scikit-learn's `StratifiedKFold`, which takes no strata that are all
+    smaller than n.
+    """
     if len(groups) < n:
         raise ValueError(Errors.D307.format(texts=len(groups), parts=n))
-    with warnings.catch_warnings():
-        # A stratum with less than n groups is spread as far as it goes.
-        warnings.filterwarnings("ignore", message="The least populated class")
-        folds = StratifiedKFold(n, shuffle=True, random_state=seed)
-        parts = list(folds.split(groups, [strata[group[0]] for group in groups]))
-    return [[groups[i] for i in part] for _, part in parts]
+    order = list(dict.fromkeys(strata[group[0]] for group in groups))
+    numbers = numpy.array([order.index(strata[group[0]]) for group in groups])
+    dealt = numpy.sort(numbers)  # one for each part in turn
+    random = numpy.random.RandomState(seed)
+    parts: list[list[list[int]]] = [[] for _ in range(n)]
+    part_of = numpy.empty(len(groups), dtype=int)
+    for stratum in range(len(order)):
+        counts = [(dealt[part::n] == stratum).sum() for part in range(n)]
+        of_stratum = numpy.arange(n).repeat(counts)
+        random.shuffle(of_stratum)
+        part_of[numbers == stratum] = of_stratum
+    for group, part in zip(groups, part_of, strict=True):
+        parts[part].append(group)
+    return parts
 
 
 def _flat(groups: Iterable[list[int]]) -> list[int]:
