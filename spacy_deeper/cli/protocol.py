@@ -1,5 +1,6 @@
 """`relations protocol …`: trainings over seeds, folds, ablations, depths, and a search."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,6 +9,7 @@ import typer
 from ..errors import Errors
 from ..protocols.paper import TABLES
 from ._util import one_line_errors, say_good
+from .merge_config import read_config
 
 if TYPE_CHECKING:
     from thinc.api import Config
@@ -94,7 +96,7 @@ def ablation_cli(
 
     with one_line_errors():
         _check_select(select, dev)
-        settings = ablation_rows(_read_config(config, ctx).get("vars", {}))
+        settings = ablation_rows(_read_config(config, ctx).interpolate().get("vars", {}))
         runs = _rows(settings, train, test, dev, seeds, output)
         about = _about(title or "Ablation", paper)
         _run("ablation", ctx, config, output, runs, n_process, select, keep_models, gpu_id, about)
@@ -127,7 +129,7 @@ def depths_cli(
         _check_select(select, dev)
         numbers = {"--shared": shared, "--ner": ner, "--re": re}
         depths = [_numbers(option, text) for option, text in numbers.items()]
-        settings = depth_rows([cell.strip() for cell in cells.split(",")], *depths)
+        settings = depth_rows(_cells(cells), *depths)
         runs = _rows(settings, train, test, dev, seeds, output)
         about = _about(title or "Depths", paper)
         _run("depths", ctx, config, output, runs, n_process, select, keep_models, gpu_id, about)
@@ -157,18 +159,36 @@ def folds_cli(
     number of relations; documents of one text are in one fold; OUTPUT/data/folds.json has which.
     """
     from ..protocols.runs import Run
-    from ..protocols.splits import make_folds
+    from ..protocols.splits import make_folds, read
+    from ..protocols.splits import split as split_docs
 
     with one_line_errors():
-        made = make_folds(data, output / "data", folds, dev_fraction, split_seed)
-        runs = [
-            Run(f"fold-{k}-seed-{seed}", "Folds", fold.train, fold.test, seed)
-            for seed in range(seeds)
-            for k, fold in enumerate(made)
-        ]
+        docs = read(data)
+        split_docs(docs, folds, dev_fraction, split_seed)  # complains if that can't be done
+
+        def make_runs() -> list[Run]:
+            made = make_folds(data, output / "data", folds, dev_fraction, split_seed)
+            return [
+                Run(f"fold-{k}-seed-{seed}", "Folds", fold.train, fold.test, seed)
+                for seed in range(seeds)
+                for k, fold in enumerate(made)
+            ]
+
         split = {"folds": folds, "dev_fraction": dev_fraction, "split_seed": split_seed}
-        about = {**_about(title or f"{folds} folds", paper), **split}
-        _run("folds", ctx, config, output, runs, n_process, "last", keep_models, gpu_id, about)
+        about = _about(title or f"{folds} folds", paper)
+        _run(
+            "folds",
+            ctx,
+            config,
+            output,
+            make_runs,
+            n_process,
+            "last",
+            keep_models,
+            gpu_id,
+            about,
+            split,
+        )
 
 
 @app.command("report")
@@ -288,17 +308,23 @@ def _rows(
     dev: Path | None,
     seeds: int,
     output: Path,
-) -> "list[Run]":
-    """Make a run for each row and seed."""
+) -> "Callable[[], list[Run]]":
+    """Return what makes a run for each row and seed, now that the data are there."""
     from ..protocols.runs import Run
-    from ..protocols.splits import join
+    from ..protocols.splits import join, read
 
-    joined = join(train, output / "data" / "train.spacy")
-    return [
-        Run(f"{_slug(row)}-seed-{seed}", row, joined, test, seed, changes, dev)
-        for seed in range(seeds)
-        for row, changes in settings.items()
-    ]
+    for path in [*train, test, *([dev] if dev else [])]:
+        read([path])
+
+    def make_runs() -> list[Run]:
+        joined = join(train, output / "data" / "train.spacy")
+        return [
+            Run(f"{_slug(row)}-seed-{seed}", row, joined, test, seed, changes, dev)
+            for seed in range(seeds)
+            for row, changes in settings.items()
+        ]
+
+    return make_runs
 
 
 def _run(
@@ -306,26 +332,38 @@ def _run(
     ctx: typer.Context,
     config: Path,
     output: Path,
-    runs: "list[Run]",
+    make_runs: "Callable[[], list[Run]]",
     n_process: int,
     select: str,
     keep_models: bool,
     gpu_id: int,
     about: dict[str, Any],
+    split: dict[str, Any] | None = None,
 ) -> None:
-    from ..protocols.results import RESULTS, run_protocol
+    from ..protocols.checks import check_config, check_gpu
+    from ..protocols.folder import RESULTS, claimed
+    from ..protocols.results import run_protocol
 
-    text = _read_config(config, ctx).to_str(interpolate=False)
-    options = {"config": text, "select": select, "keep_models": keep_models, "gpu_id": gpu_id}
-    run_protocol(name, runs, output, options, n_process, about=about, silent=False)
+    check_gpu(gpu_id)
+    complete = _read_config(config, ctx)
+    options = {
+        "config": complete.to_str(interpolate=False),
+        "select": select,
+        "keep_models": keep_models,
+        "gpu_id": gpu_id,
+    }
+    split = split or {}
+    with claimed(output, {"protocol": name, **split}):
+        runs = make_runs()
+        check_config(config, complete, runs[0])
+        about = {**about, **split}
+        run_protocol(name, runs, output, options, n_process, about=about, silent=False)
     say_good(f"{len(runs)} runs are in {output / RESULTS}")
 
 
 def _read_config(path: Path, ctx: typer.Context) -> "Config":
     """Read the config, with the overrides of the command line, not interpolated."""
     from spacy.cli._util import parse_config_overrides
-
-    from .merge_config import read_config
 
     # A copy, as spaCy empties the list.
     return read_config(path, parse_config_overrides(list(ctx.args)))
@@ -349,11 +387,25 @@ def _numbers(option: str, text: str) -> list[int]:
     """Read "1-3" or "0,2" as numbers."""
     first, dash, last = text.partition("-")
     try:
-        if dash:
-            return list(range(int(first), int(last) + 1))
-        return [int(part) for part in text.split(",")]
+        parts = [int(part) for part in ([first, last] if dash else text.split(","))]
     except ValueError:
-        raise ValueError(Errors.D306.format(option=option, value=text)) from None
+        parts = []
+    numbers = list(range(parts[0], parts[1] + 1)) if dash and parts else parts
+    if not numbers:
+        raise ValueError(Errors.D306.format(option=option, value=text))
+    return numbers
+
+
+def _cells(text: str) -> list[str]:
+    """Read "gru,lstm" as kinds of cells."""
+    from ..layers.birnn import CELLS
+
+    cells = [cell.strip() for cell in text.split(",")]
+    for cell in cells:
+        if cell not in CELLS:
+            known = ", ".join(CELLS)
+            raise ValueError(Errors.D108.format(name="--cells", value=cell, known=known))
+    return cells
 
 
 def _slug(text: str) -> str:

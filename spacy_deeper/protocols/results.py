@@ -10,10 +10,10 @@ import srsly
 
 from ..errors import Errors
 from ..training.convert import write_atomically
+from .folder import RESULTS
 from .pool import run_all
 from .runs import Run, file_hash
 
-RESULTS = "results.json"
 PACKAGES = ("spacy-deeper", "spacy", "thinc", "torch", "spacy-transformers", "transformers")
 
 
@@ -38,7 +38,7 @@ def run_protocol(
     """
     runs = list(runs)
     order = {run.name: i for i, run in enumerate(runs)}
-    files = sorted({path for run in runs for path in (run.train, run.test)})
+    files = sorted({path for run in runs for path in (run.train, run.dev, run.test) if path})
     results: dict[str, Any] = {
         "protocol": name,
         "machine": machine(),
