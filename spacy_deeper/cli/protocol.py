@@ -261,12 +261,15 @@ def search_cli(
     """
     with one_line_errors():
         try:
-            from ..protocols.search import BEST, METRICS, RESULTS, Search
+            from ..protocols.search import BEST, METRICS, Search
             from ..protocols.space import config_as_point, read_space
         except ImportError as err:
             raise ValueError(Errors.D320.format(problem=err)) from err
+        from ..protocols.checks import check_gpu
+        from ..protocols.folder import RESULTS, claimed
         from ..protocols.splits import join
 
+        check_gpu(gpu_id)
         names = [name.strip() for name in metric.split(",")]
         for name in names:
             if name not in METRICS:
@@ -280,21 +283,22 @@ def search_cli(
             "gpu_id": gpu_id,
             "evaluations": evaluations or complete["training"].get("max_epochs") or 10,
         }
-        search = Search(
-            drawn_from,
-            join(train, output / "data" / "train.spacy"),
-            dev,
-            output,
-            options,
-            metric=names,
-            seeds=seeds,
-            n_process=n_process,
-            seed=seed,
-            first=config_as_point(complete, drawn_from),
-            title=title,
-            silent=False,
-        )
-        results = search.run(trials, timeout)
+        with claimed(output, {"protocol": "search"}):
+            search = Search(
+                drawn_from,
+                join(train, output / "data" / "train.spacy"),
+                dev,
+                output,
+                options,
+                metric=names,
+                seeds=seeds,
+                n_process=n_process,
+                seed=seed,
+                first=config_as_point(complete, drawn_from),
+                title=title,
+                silent=False,
+            )
+            results = search.run(trials, timeout)
     say_good(f"{len(results['trials'])} trials are in {output / RESULTS}")
     if results["best"]:
         merge = f"merge-config {config} {output / BEST} final.cfg"

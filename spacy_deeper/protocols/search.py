@@ -15,8 +15,9 @@ from tqdm import tqdm
 
 from ..errors import Errors
 from ..training.convert import write_atomically
+from .folder import RESULTS
 from .pool import BAR, LOG, Share, Stopped, execute
-from .results import RESULTS, machine, versions
+from .results import machine, versions
 from .runs import Run, file_hash
 from .space import Space, distribution, overlay
 
