@@ -2,8 +2,6 @@
 
 import json
 import os
-import signal
-import subprocess
 import sys
 from pathlib import Path
 from threading import Timer
@@ -16,6 +14,7 @@ from typer.testing import CliRunner
 
 from spacy_deeper.cli import app
 from spacy_deeper.cli.merge_config import merge_configs
+from spacy_deeper.protocols import pool
 from spacy_deeper.protocols import search as module
 from spacy_deeper.protocols.search import Search
 from spacy_deeper.protocols.space import config_as_point, overlay, read_space
@@ -257,11 +256,11 @@ def endless(monkeypatch, tmp_path):
     script = tmp_path / "worker"
     script.write_text(
         f"#!/bin/sh\necho $$ >> '{tmp_path}/ids'\n"
-        f'echo \'{progress}\' > "$3/progress.new"\nmv "$3/progress.new" "$3/progress.json"\n'
+        f'echo \'{progress}\' > "$1/progress.new"\nmv "$1/progress.new" "$1/progress.json"\n'
         "exec sleep 600\n"
     )
     script.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(script))
+    monkeypatch.setattr(pool, "WORKER", [str(script)])
     return lambda: [int(number) for number in (tmp_path / "ids").read_text().split()]
 
 
@@ -290,19 +289,6 @@ def test_stopped_trials_are_killed(make, endless):
     stop.join()
     assert [trial["state"] for trial in results["trials"]] == ["failed", "failed"]
     assert not any(map(alive, endless()))
-
-
-def test_workers_end_with_a_killed_parent():
-    code = (
-        "from spacy_deeper.protocols.worker import die_with_parent; import time; "
-        "die_with_parent(); print('ready', flush=True); time.sleep(600)"
-    )
-    shell = [f"'{sys.executable}' -c \"{code}\" & exec sleep 600"]
-    with subprocess.Popen(["sh", "-c", *shell], stdout=subprocess.PIPE, text=True) as parent:
-        assert parent.stdout.readline() == "ready\n"
-        parent.send_signal(signal.SIGKILL)
-        # The end of the output comes when nobody is left to write to it.
-        assert parent.stdout.read() == ""
 
 
 @pytest.mark.parametrize(
