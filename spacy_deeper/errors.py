@@ -313,7 +313,8 @@ class Errors(metaclass=ErrorsWithCodes):
 
     # D3xx: protocols
     D300 = (
-        "The finished run in {path} is another one: its config, settings, seed or data differ. "
+        "The finished run in {path} is another one: its config, settings, seed, data or options "
+        "(--select, --keep-models, --gpu-id) differ. "
         "Name another output folder, or remove this one."
     )
     D301 = "The training has no end: set [training] max_epochs or max_steps to more than 0."
@@ -321,8 +322,8 @@ class Errors(metaclass=ErrorsWithCodes):
         "{failed} of {total} runs failed; the others are done. The log of one is {log}: {problem}"
     )
     D303 = (
-        "The config has no [vars] {missing}. The ablation changes the depths there: use variables "
-        "for them, as configs/base.cfg does."
+        "The config has no [vars] {missing}, or does not use it. This protocol changes the model "
+        "there: use variables, as configs/base.cfg does."
     )
     D304 = (
         "The model to ablate must have layers of each kind, and has {shared} shared, {ner} "
@@ -336,3 +337,42 @@ class Errors(metaclass=ErrorsWithCodes):
         "Folds are made by scikit-learn ({problem}). Install it: "
         "pip install 'spacy-deeper[protocols]'."
     )
+    D320 = (
+        "A search needs Optuna and scikit-learn ({problem}). "
+        "Install them: pip install 'spacy-deeper[search]'."
+    )
+    D321 = "Can't use the search space {path}: {problem}. configs/search.json is an example."
+    D322 = (
+        "{path}: the config has no setting '{key}'.{hint} Correct its path, remove it, or add the "
+        "setting to the config."
+    )
+    D323 = (
+        "{path}: '{key}' can't be drawn: {problem}. Write it like one of: "
+        '{{"type": "int", "low": 1, "high": 3}}; '
+        '{{"type": "float", "low": 0.0001, "high": 0.01, "log": true}}; '
+        '{{"type": "categorical", "choices": ["gru", "lstm"]}}.'
+    )
+    D324 = (
+        "The search in {path} is another one: its config, space, metric, seeds or data differ. "
+        "Name another output folder, or remove this one."
+    )
+    D325 = (
+        "Of the trials, {n} failed and do not count; the same command tries others in their "
+        "place. The log of one is {log}: {problem}"
+    )
+    D326 = "Can't open the search {path}: {problem}. Is it a file of another program, or broken?"
+    D327 = "--metric: there is no score '{name}'. Choose of, with commas: {known}."
+    D307 = (
+        "{texts} different texts can't be split into {parts} parts. Make fewer folds, or hold a "
+        "larger part out, or none (--dev-fraction 0)."
+    )
+    D308 = (
+        "The config's {corpus} does not read the protocol's data. Let it read ${{paths.{name}}}, "
+        "as configs/base.cfg does."
+    )
+    D309 = (
+        "{path} has the results of another protocol: its {name} is {found}, and now {value}. "
+        "Name another output folder, or remove this one."
+    )
+    D310 = "Another protocol is at work in {path}. Wait for its end, or name another output folder."
+    D311 = "The config {path} can't be trained: {problem}"

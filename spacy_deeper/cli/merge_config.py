@@ -122,16 +122,17 @@ def _in_order_of(base: dict[str, Any], merged: dict[str, Any]) -> dict[str, Any]
 def _with_parents(text: str) -> str:
     """Add the empty sections that a config needs above its nested ones, and an overlay may omit."""
     header = re.compile(r"^\[([^\[\]\n]+)\]", flags=re.MULTILINE)
-    known = set(header.findall(text))
+    sections = set(header.findall(text))
 
-    def add_missing(section: re.Match[str]) -> str:
-        parts = section[1].split(".")
+    def with_missing(match: re.Match[str]) -> str:
+        # A section must come after its parent, and so can't go to the top if that is in the text.
+        parts = match[1].split(".")
         parents = [".".join(parts[:i]) for i in range(1, len(parts))]
-        missing = [parent for parent in parents if parent not in known]
-        known.update(missing)
-        return "".join(f"[{parent}]\n\n" for parent in missing) + section[0]
+        missing = [parent for parent in parents if parent not in sections]
+        sections.update(missing)
+        return "".join(f"[{parent}]\n\n" for parent in missing) + match[0]
 
-    return header.sub(add_missing, text)
+    return header.sub(with_missing, text)
 
 
 def _check_trainable(config: Config, paths: str) -> None:

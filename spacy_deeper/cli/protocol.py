@@ -1,5 +1,6 @@
-"""`relations protocol …`: trainings over seeds, folds, ablations and depths, and their tables."""
+"""`relations protocol …`: trainings over seeds, folds, ablations, depths, and a search."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,13 +9,14 @@ import typer
 from ..errors import Errors
 from ..protocols.paper import TABLES
 from ._util import one_line_errors, say_good
+from .merge_config import read_config
 
 if TYPE_CHECKING:
     from thinc.api import Config
 
     from ..protocols.runs import Run
 
-HELP = """Train and score many times: seeds, folds, an ablation, depths.
+HELP = """Train and score many times: seeds, folds, an ablation, depths, a search.
 
 Each run has a process and a folder of its own. A protocol that was stopped goes on where it was:
 finished runs are skipped. All results are in OUTPUT/results.json. Settings of the config can be
@@ -94,7 +96,7 @@ def ablation_cli(
 
     with one_line_errors():
         _check_select(select, dev)
-        settings = ablation_rows(_read_config(config, ctx).get("vars", {}))
+        settings = ablation_rows(_read_config(config, ctx).interpolate().get("vars", {}))
         runs = _rows(settings, train, test, dev, seeds, output)
         about = _about(title or "Ablation", paper)
         _run("ablation", ctx, config, output, runs, n_process, select, keep_models, gpu_id, about)
@@ -127,7 +129,7 @@ def depths_cli(
         _check_select(select, dev)
         numbers = {"--shared": shared, "--ner": ner, "--re": re}
         depths = [_numbers(option, text) for option, text in numbers.items()]
-        settings = depth_rows([cell.strip() for cell in cells.split(",")], *depths)
+        settings = depth_rows(_cells(cells), *depths)
         runs = _rows(settings, train, test, dev, seeds, output)
         about = _about(title or "Depths", paper)
         _run("depths", ctx, config, output, runs, n_process, select, keep_models, gpu_id, about)
@@ -157,18 +159,36 @@ def folds_cli(
     number of relations; documents of one text are in one fold; OUTPUT/data/folds.json has which.
     """
     from ..protocols.runs import Run
-    from ..protocols.splits import make_folds
+    from ..protocols.splits import make_folds, read
+    from ..protocols.splits import split as split_docs
 
     with one_line_errors():
-        made = make_folds(data, output / "data", folds, dev_fraction, split_seed)
-        runs = [
-            Run(f"fold-{k}-seed-{seed}", "Folds", fold.train, fold.test, seed)
-            for seed in range(seeds)
-            for k, fold in enumerate(made)
-        ]
+        docs = read(data)
+        split_docs(docs, folds, dev_fraction, split_seed)  # complains if that can't be done
+
+        def make_runs() -> list[Run]:
+            made = make_folds(data, output / "data", folds, dev_fraction, split_seed)
+            return [
+                Run(f"fold-{k}-seed-{seed}", "Folds", fold.train, fold.test, seed)
+                for seed in range(seeds)
+                for k, fold in enumerate(made)
+            ]
+
         split = {"folds": folds, "dev_fraction": dev_fraction, "split_seed": split_seed}
-        about = {**_about(title or f"{folds} folds", paper), **split}
-        _run("folds", ctx, config, output, runs, n_process, "last", keep_models, gpu_id, about)
+        about = _about(title or f"{folds} folds", paper)
+        _run(
+            "folds",
+            ctx,
+            config,
+            output,
+            make_runs,
+            n_process,
+            "last",
+            keep_models,
+            gpu_id,
+            about,
+            split,
+        )
 
 
 @app.command("report")
@@ -202,6 +222,89 @@ def report_cli(
         say_good(f"Wrote {len(contents)} tables to {output}")
 
 
+@app.command("search", context_settings=OVERRIDES)
+def search_cli(
+    ctx: typer.Context,
+    config: ConfigFile,
+    output: Output,
+    train: Train,
+    dev: Annotated[Path, typer.Option("--dev", help="Data to score on")],
+    trials: Annotated[int, typer.Option("--trials", min=1, help="How many, in all")] = 50,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", min=0, help="Begin no trial after these minutes")
+    ] = None,
+    space: Annotated[
+        Path, typer.Option("--space", help="JSON file: what to draw each setting from")
+    ] = Path("configs/search.json"),
+    metric: Annotated[
+        str, typer.Option("--metric", help="Score to raise, or some, with commas, for their mean")
+    ] = "ents_micro_f,rel_micro_f",
+    evaluations: Annotated[
+        int | None,
+        typer.Option(
+            "--evaluations",
+            min=1,
+            help="Parts of a training, with a score after each  [each epoch]",
+        ),
+    ] = None,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Trainings of each trial")] = 1,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the search")] = 0,
+    n_process: NProcess = 1,
+    gpu_id: GpuId = -1,
+    title: Title = "Search",
+) -> None:
+    """Search for good settings with Optuna, giving up on trials that fall behind.
+
+    The best settings are in OUTPUT/best.cfg, to merge over CONFIG. The first trial is CONFIG as it
+    is, if the space has it. The same command goes on with a search that was stopped, and with a
+    greater number of --trials also with one that came to its end.
+    """
+    with one_line_errors():
+        try:
+            from ..protocols.search import BEST, METRICS, Search
+            from ..protocols.space import config_as_point, read_space
+        except ImportError as err:
+            raise ValueError(Errors.D320.format(problem=err)) from err
+        from ..protocols.checks import check_gpu
+        from ..protocols.folder import RESULTS, claimed
+        from ..protocols.splits import join
+
+        check_gpu(gpu_id)
+        names = [name.strip() for name in metric.split(",")]
+        for name in names:
+            if name not in METRICS:
+                raise ValueError(Errors.D327.format(name=name, known=", ".join(METRICS)))
+        complete = _read_config(config, ctx)
+        drawn_from = read_space(space, complete)
+        options = {
+            "config": complete.to_str(interpolate=False),
+            "select": "last",
+            "keep_models": False,
+            "gpu_id": gpu_id,
+            "evaluations": evaluations or complete["training"].get("max_epochs") or 10,
+        }
+        with claimed(output, {"protocol": "search"}):
+            search = Search(
+                drawn_from,
+                join(train, output / "data" / "train.spacy"),
+                dev,
+                output,
+                options,
+                metric=names,
+                seeds=seeds,
+                n_process=n_process,
+                seed=seed,
+                first=config_as_point(complete, drawn_from),
+                title=title,
+                silent=False,
+            )
+            results = search.run(trials, timeout)
+    say_good(f"{len(results['trials'])} trials are in {output / RESULTS}")
+    if results["best"]:
+        merge = f"merge-config {config} {output / BEST} final.cfg"
+        say_good(f"A config with the best settings: python -m spacy relations {merge}")
+
+
 def _rows(
     settings: dict[str, dict[str, Any]],
     train: list[Path],
@@ -209,17 +312,23 @@ def _rows(
     dev: Path | None,
     seeds: int,
     output: Path,
-) -> "list[Run]":
-    """Make a run for each row and seed."""
+) -> "Callable[[], list[Run]]":
+    """Return what makes a run for each row and seed, now that the data are there."""
     from ..protocols.runs import Run
-    from ..protocols.splits import join
+    from ..protocols.splits import join, read
 
-    joined = join(train, output / "data" / "train.spacy")
-    return [
-        Run(f"{_slug(row)}-seed-{seed}", row, joined, test, seed, changes, dev)
-        for seed in range(seeds)
-        for row, changes in settings.items()
-    ]
+    for path in [*train, test, *([dev] if dev else [])]:
+        read([path])
+
+    def make_runs() -> list[Run]:
+        joined = join(train, output / "data" / "train.spacy")
+        return [
+            Run(f"{_slug(row)}-seed-{seed}", row, joined, test, seed, changes, dev)
+            for seed in range(seeds)
+            for row, changes in settings.items()
+        ]
+
+    return make_runs
 
 
 def _run(
@@ -227,26 +336,38 @@ def _run(
     ctx: typer.Context,
     config: Path,
     output: Path,
-    runs: "list[Run]",
+    make_runs: "Callable[[], list[Run]]",
     n_process: int,
     select: str,
     keep_models: bool,
     gpu_id: int,
     about: dict[str, Any],
+    split: dict[str, Any] | None = None,
 ) -> None:
-    from ..protocols.results import RESULTS, run_protocol
+    from ..protocols.checks import check_config, check_gpu
+    from ..protocols.folder import RESULTS, claimed
+    from ..protocols.results import run_protocol
 
-    text = _read_config(config, ctx).to_str(interpolate=False)
-    options = {"config": text, "select": select, "keep_models": keep_models, "gpu_id": gpu_id}
-    run_protocol(name, runs, output, options, n_process, about=about, silent=False)
+    check_gpu(gpu_id)
+    complete = _read_config(config, ctx)
+    options = {
+        "config": complete.to_str(interpolate=False),
+        "select": select,
+        "keep_models": keep_models,
+        "gpu_id": gpu_id,
+    }
+    split = split or {}
+    with claimed(output, {"protocol": name, **split}):
+        runs = make_runs()
+        check_config(config, complete, runs[0])
+        about = {**about, **split}
+        run_protocol(name, runs, output, options, n_process, about=about, silent=False)
     say_good(f"{len(runs)} runs are in {output / RESULTS}")
 
 
 def _read_config(path: Path, ctx: typer.Context) -> "Config":
     """Read the config, with the overrides of the command line, not interpolated."""
     from spacy.cli._util import parse_config_overrides
-
-    from .merge_config import read_config
 
     # A copy, as spaCy empties the list.
     return read_config(path, parse_config_overrides(list(ctx.args)))
@@ -270,11 +391,25 @@ def _numbers(option: str, text: str) -> list[int]:
     """Read "1-3" or "0,2" as numbers."""
     first, dash, last = text.partition("-")
     try:
-        if dash:
-            return list(range(int(first), int(last) + 1))
-        return [int(part) for part in text.split(",")]
+        parts = [int(part) for part in ([first, last] if dash else text.split(","))]
     except ValueError:
-        raise ValueError(Errors.D306.format(option=option, value=text)) from None
+        parts = []
+    numbers = list(range(parts[0], parts[1] + 1)) if dash and parts else parts
+    if not numbers:
+        raise ValueError(Errors.D306.format(option=option, value=text))
+    return numbers
+
+
+def _cells(text: str) -> list[str]:
+    """Read "gru,lstm" as kinds of cells."""
+    from ..layers.birnn import CELLS
+
+    cells = [cell.strip() for cell in text.split(",")]
+    for cell in cells:
+        if cell not in CELLS:
+            known = ", ".join(CELLS)
+            raise ValueError(Errors.D108.format(name="--cells", value=cell, known=known))
+    return cells
 
 
 def _slug(text: str) -> str:

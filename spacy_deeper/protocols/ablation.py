@@ -22,7 +22,7 @@ def ablation_rows(vars: Mapping[str, Any]) -> dict[str, dict[str, int]]:
     if missing:
         raise ValueError(Errors.D303.format(missing=", ".join(missing)))
     shared, ner, re = (vars[name] for name in names)
-    if not (shared and ner and re):
+    if min(shared, ner, re) < 1:
         raise ValueError(Errors.D304.format(shared=shared, ner=ner, re=re))
     rows = {
         "Baseline": (shared, ner, re),

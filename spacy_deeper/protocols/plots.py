@@ -13,7 +13,7 @@ MANY = 13
 
 
 def plot(path: Path, result: dict[str, Any]) -> bytes:
-    """Draw the F1 scores of each row: their mean, each run, and the paper's figure.
+    """Draw the F1 scores of each row: their mean, each run, and the paper's figure; or a search.
 
     path (Path): The file whose content to make: its suffix says which format.
     result (Dict[str, Any]): The content of a `results.json`.
@@ -23,12 +23,15 @@ def plot(path: Path, result: dict[str, Any]) -> bytes:
     # Not with pyplot, which would look for a screen.
     from matplotlib.figure import Figure
 
-    rows = [row for row in summarize(result["runs"]) if row.part == "all"]
     figure = Figure(figsize=(10, 4.4), layout="constrained")
-    if result["protocol"] == "depths" and len(rows) >= MANY:
-        _draw_map(figure, rows)
+    if result["protocol"] == "search":
+        _draw_search(figure, result)
     else:
-        _draw_bars(figure, rows, TABLES.get(result.get("paper") or "", {}))
+        rows = [row for row in summarize(result["runs"]) if row.part == "all"]
+        if result["protocol"] == "depths" and len(rows) >= MANY:
+            _draw_map(figure, rows)
+        else:
+            _draw_bars(figure, rows, TABLES.get(result.get("paper") or "", {}))
     figure.suptitle(result["title"])
     content = BytesIO()
     figure.savefig(content, format=path.suffix.lstrip(".").lower(), dpi=150)
@@ -79,3 +82,20 @@ def _draw_map(figure: Any, rows: list[Row]) -> None:
         axes.set_yticks(range(len(ners)), ners)
         axes.set(title=f"{cell}, {shared} shared", xlabel="RE-specific", ylabel="NER-specific")
     figure.colorbar(image, ax=figure.axes, label="mean micro F1")
+
+
+def _draw_search(figure: Any, result: dict[str, Any]) -> None:
+    """Draw the score of each trial, pruned ones by their last, and the best one so far."""
+    axes = figure.subplots()
+    highest: list[float] = []
+    for trial in result["trials"]:
+        values = [trial["value"], *reversed(trial["intermediate"])]
+        score = next((value * 100 for value in values if value is not None), None)
+        if score is None:
+            continue
+        complete = trial["value"] is not None
+        axes.plot(trial["number"], score, "o" if complete else "x", color="tab:blue", ms=5)
+        if complete:
+            highest.append(max([score, *highest]))
+            axes.plot(trial["number"], highest[-1], "_", color="red", ms=10)
+    axes.set(xlabel="trial (x: given up)", ylabel=" and ".join(result["metric"]))

@@ -1,6 +1,7 @@
 """Many runs, each in a process of its own, some of them at a time."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -19,6 +20,7 @@ from .runs import Run
 from .worker import JOB, PROGRESS, RESULT
 
 LOG = "log.txt"
+WORKER = [sys.executable, "-m", "spacy_deeper.protocols.worker"]
 #: Seconds between two looks at a run's progress.
 INTERVAL = 0.5
 
@@ -38,7 +40,7 @@ def run_all(
 ) -> list[dict[str, Any]]:
     """Run what is not finished yet, `n_process` at a time.
 
-    A run that fails does not stop the others.
+    A run that fails does not stop the others. When this process ends, so do those of the runs.
 
     runs (Iterable[Run]): The runs, of different names.
     folder (Path): Where to keep them, a folder for each.
@@ -48,28 +50,27 @@ def run_all(
     RETURNS (List[Dict[str, Any]]): The results in the order of the runs: see `worker.work`.
     """
     runs = list(runs)
-    results = {}
+    found = {run.name: finished(run, folder, options) for run in runs}
+    results = {name: result for name, result in found.items() if result is not None}
+    for result in results.values():
+        on_result(result)
     failed = []
-    for run in runs:
-        result = finished(run, folder, options)
-        if result is not None:
-            results[run.name] = result
-            on_result(result)
     missing = [run for run in runs if run.name not in results]
+    n_process = min(n_process, max(1, len(missing)))
     bar = tqdm(total=len(runs), unit="run", disable=silent or None, bar_format=BAR)
     bar.update(len(results))
     stop = Event()
     with bar, ThreadPoolExecutor(n_process) as pool:
         jobs = {}
         for run in missing:
-            update = _Share(bar)
+            update = Share(bar)
             jobs[pool.submit(execute, run, folder, options, n_process, update, stop)] = run
         try:
             for job in as_completed(jobs):
                 run = jobs[job]
                 try:
                     results[run.name] = job.result()
-                except RuntimeError as problem:
+                except (RuntimeError, OSError) as problem:
                     failed.append((run, problem))
                 else:
                     on_result(results[run.name])
@@ -88,7 +89,7 @@ def run_all(
 BAR = "{l_bar}{bar}| {n:.1f}/{total_fmt} runs [{elapsed}<{remaining}]"
 
 
-class _Share:
+class Share:
     """Move a bar on by what one of its units has done since the last call."""
 
     def __init__(self, bar: "tqdm[Any]") -> None:
@@ -126,7 +127,7 @@ def execute(
     on_progress (Callable[[Dict[str, Any]], None]): Called now and then with what the worker has
         in its progress file. If it raises, or `stop` is set, the process is killed.
     RETURNS (Dict[str, Any]): See `worker.work`.
-    RAISES (RuntimeError): If it fails, with the last line of its log.
+    RAISES (RuntimeError): If it fails, with the last line of its log, or what killed it.
     """
     here = folder / run.name
     here.mkdir(parents=True, exist_ok=True)
@@ -143,7 +144,9 @@ def execute(
                     raise Stopped from None
                 if (here / PROGRESS).exists():
                     on_progress(srsly.read_json(here / PROGRESS))
-    if process.returncode != 0:
+    if process.returncode < 0:
+        raise RuntimeError(f"killed by {signal.Signals(-process.returncode).name}")
+    if process.returncode > 0:
         lines = (here / LOG).read_text("utf-8", "replace").splitlines()
         raise RuntimeError(next((line for line in reversed(lines) if line.strip()), "no output"))
     on_progress(srsly.read_json(here / PROGRESS))
@@ -157,11 +160,10 @@ def _process(here: Path, log: Any, n_process: int) -> "Iterator[subprocess.Popen
     # Processes that compete for cores with all of their threads stall each other.
     threads = str(max(1, (os.cpu_count() or 1) // n_process))
     env = {"OMP_NUM_THREADS": threads, **os.environ, "PYTHONIOENCODING": "utf-8"}
-    command = [sys.executable, "-m", "spacy_deeper.protocols.worker", str(here)]
-    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=env)
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
+    # The worker ends when its standard input does: see `worker.end_with_parent`.
+    pipes = {"stdin": subprocess.PIPE, "stdout": log, "stderr": subprocess.STDOUT}
+    with subprocess.Popen([*WORKER, str(here)], env=env, **pipes) as process:
+        try:
+            yield process
+        finally:
             process.kill()
-            process.wait()

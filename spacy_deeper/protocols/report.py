@@ -1,5 +1,6 @@
 """Results files as Markdown, beside the paper's figures."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,9 +32,12 @@ def render(results: Sequence[dict[str, Any]], title: str, pictures: Sequence[str
     for result, picture in zip(results, pictures, strict=True):
         md.add(md.title(2, result["title"]))
         md.add(describe(result))
-        md.add(score_table(md, result))
-        if len({run["row"] for run in result["runs"]}) == 1:
-            md.add(precision_table(md, result))
+        if result["protocol"] == "search":
+            md.add(settings_table(md, result))
+        else:
+            md.add(score_table(md, result))
+            if len({run["row"] for run in result["runs"]}) == 1:
+                md.add(precision_table(md, result))
         if picture is not None:
             md.add(f"![{result['title']}]({picture})")
     return str(md.text) + "\n"
@@ -41,17 +45,44 @@ def render(results: Sequence[dict[str, Any]], title: str, pictures: Sequence[str
 
 def describe(result: dict[str, Any]) -> str:
     """RETURNS (str): What was run, on what."""
-    runs = result["runs"]
-    seeds = sorted({run["seed"] for run in runs})
-    done = len(runs) if len(runs) == result["n_runs"] else f"{len(runs)} of {result['n_runs']}"
-    hours = sum(run["seconds"] for run in runs) / 3600
+    if result["protocol"] == "search":
+        trials = result["trials"]
+        states = Counter(trial["state"] for trial in trials)
+        done = f"{len(trials)} trials ({', '.join(f'{n} {state}' for state, n in states.items())})"
+        how = f"the mean of {', '.join(result['metric'])} of the last checkpoint counts"
+    else:
+        trials = result["runs"]
+        seeds = ", ".join(str(seed) for seed in sorted({run["seed"] for run in trials}))
+        of = "" if len(trials) == result["n_runs"] else f" of {result['n_runs']}"
+        done = f"{len(trials)}{of} runs, seeds {seeds}"
+        how = f"the {result['options']['select']} checkpoint of each is scored"
+    hours = sum(trial["seconds"] or 0 for trial in trials) / 3600
     packages = ", ".join(f"{name} {number}" for name, number in result["versions"].items())
-    select = result["options"]["select"]
     return (
-        f"Protocol `{result['protocol']}`: {done} runs, seeds {', '.join(map(str, seeds))}; the "
-        f"{select} checkpoint of each is scored. {hours:.1f} hours of training in all, on "
+        f"Protocol `{result['protocol']}`: {done}; {how}. {hours:.1f} hours of training in all, on "
         f"{result['machine']['cpu']}, with Python {result['machine']['python']}, {packages}."
     )
+
+
+def settings_table(md: MarkdownRenderer, result: dict[str, Any]) -> str:
+    """RETURNS (str): The best settings of a search beside those of its first trial."""
+    best, first = result["best"], result["trials"][0]
+    importances = result["importances"] or {}
+    data = [
+        (
+            f"`{key}`",
+            f"{value:.3g}" if isinstance(value, float) else str(value),
+            str(first["settings"].get(key, "")),
+            f"{importances[key]:.2f}" if key in importances else "",
+        )
+        for key, value in sorted(
+            best["settings"].items(), key=lambda item: -importances.get(item[0], 0.0)
+        )
+    ]
+    score = "" if first["value"] is None else f"{first['value'] * 100:.1f}"
+    data.insert(0, ("score", f"{best['score'] * 100:.1f}", score, ""))
+    header = ("", f"trial {best['number']}, the best", "trial 0", "importance")
+    return md.table(data, header, aligns=("l", "r", "r", "r"))
 
 
 def score_table(md: MarkdownRenderer, result: dict[str, Any]) -> str:

@@ -10,10 +10,10 @@ import srsly
 
 from ..errors import Errors
 from ..training.convert import write_atomically
+from .folder import RESULTS
 from .pool import run_all
 from .runs import Run, file_hash
 
-RESULTS = "results.json"
 PACKAGES = ("spacy-deeper", "spacy", "thinc", "torch", "spacy-transformers", "transformers")
 
 
@@ -38,7 +38,7 @@ def run_protocol(
     """
     runs = list(runs)
     order = {run.name: i for i, run in enumerate(runs)}
-    files = sorted({path for run in runs for path in (run.train, run.test)})
+    files = sorted({path for run in runs for path in (run.train, run.dev, run.test) if path})
     results: dict[str, Any] = {
         "protocol": name,
         "machine": machine(),
@@ -79,8 +79,9 @@ def read_results(path: Path) -> dict[str, Any]:
     """Read a results file, and complain if it is none or has no run."""
     try:
         results: dict[str, Any] = srsly.read_json(path)
-        known = {"protocol", "title", "runs", "versions", "machine"}
-        if not (isinstance(results, dict) and known <= results.keys() and results["runs"]):
+        known = {"protocol", "title", "versions", "machine"}
+        found = isinstance(results, dict) and known <= results.keys()
+        if not found or not (results.get("runs") or results.get("best")):
             raise ValueError("it is no results file with a finished run")
     except (OSError, ValueError) as err:
         raise ValueError(Errors.D340.format(path=path, problem=err)) from None

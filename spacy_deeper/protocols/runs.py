@@ -7,6 +7,8 @@ from typing import Any
 
 import srsly
 
+from ..errors import Errors
+
 
 @dataclass(frozen=True)
 class Run:
@@ -55,4 +57,7 @@ PATHS = ("train", "test", "dev")
 
 def file_hash(path: Path) -> str:
     """RETURNS (str): The SHA-256 of a file's content."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as err:
+        raise ValueError(Errors.D161.format(path=path, problem=err.strerror)) from None

@@ -1,7 +1,9 @@
 """The data of runs: files put together, and folds."""
 
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +26,7 @@ class Fold(NamedTuple):
 
 
 def read(paths: Iterable[Path]) -> list[Doc]:
-    """Read `.spacy` files one after the other.
+    """Read `.spacy` files one after the other, and complain of one without docs.
 
     RETURNS (List[Doc]): The docs, of one vocabulary.
     """
@@ -32,13 +34,16 @@ def read(paths: Iterable[Path]) -> list[Doc]:
     docs: list[Doc] = []
     for path in paths:
         try:
-            docs.extend(DocBin().from_disk(path).get_docs(vocab))
+            found = list(DocBin().from_disk(path).get_docs(vocab))
         except OSError as err:
             raise ValueError(Errors.D161.format(path=path, problem=err.strerror)) from None
         # A file that is no DocBin fails in zlib or msgpack, each with exceptions of its own.
         except Exception as err:
             problem = f"it is no .spacy data ({err})."
             raise ValueError(Errors.D161.format(path=path, problem=problem)) from err
+        if not found:
+            raise ValueError(Errors.D161.format(path=path, problem="it has no documents."))
+        docs.extend(found)
     return docs
 
 
@@ -55,7 +60,8 @@ def write(docs: Iterable[Doc], path: Path) -> Path:
 
 def join(paths: Sequence[Path], output: Path) -> Path:
     """Return one file with the docs of all: the only one itself, or a new one."""
-    return paths[0] if len(paths) == 1 else write(read(paths), output)
+    docs = read(paths)
+    return paths[0] if len(paths) == 1 else write(docs, output)
 
 
 def make_folds(
@@ -106,10 +112,19 @@ def split(
     strata = {i: min(3, len(get_relations(doc))) for i, doc in enumerate(docs)}
     dev: list[int] = []
     if dev_fraction > 0:
-        held_out, *others = _cut(rest, strata, round(1 / dev_fraction), seed)
-        dev = _flat(held_out)
+        share = _simple(dev_fraction)
+        parts = _cut(rest, strata, share.denominator, seed)
+        held_out, others = parts[: share.numerator], parts[share.numerator :]
+        dev = _flat(group for part in held_out for group in part)
         rest = [group for part in others for group in part]
     return dev, [_flat(part) for part in _cut(rest, strata, n_folds, seed)]
+
+
+def _simple(fraction: float) -> Fraction:
+    """Return a fraction with few parts: 1/10, 2/5."""
+    if fraction < 0.05:
+        return Fraction(1, round(1 / fraction))
+    return Fraction(fraction).limit_denominator(20)
 
 
 def _cut(
@@ -122,11 +137,14 @@ def _cut(
         raise ValueError(Errors.D341.format(problem=err)) from err
     if len(groups) < n:
         raise ValueError(Errors.D307.format(texts=len(groups), parts=n))
+    y = [strata[group[0]] for group in groups]
+    if max(Counter(y).values()) < n:
+        y = [0] * len(y)  # no stratum reaches all parts: scikit-learn would refuse
     with warnings.catch_warnings():
         # A stratum with less than n groups is spread as far as it goes.
         warnings.filterwarnings("ignore", message="The least populated class")
         folds = StratifiedKFold(n, shuffle=True, random_state=seed)
-        parts = list(folds.split(groups, [strata[group[0]] for group in groups]))
+        parts = list(folds.split(groups, y))
     return [[groups[i] for i in part] for _, part in parts]
 
 

@@ -2,14 +2,19 @@
 
 The folder has a `job.json`. What appears beside it: `progress.json`, how far the training is;
 `model`, if it is kept; `result.json`, when all is done.
+
+Its standard input must be a pipe that the starting process holds: when it breaks, this one ends.
 """
 
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from io import StringIO
 from itertools import islice
+from math import ceil
 from pathlib import Path
+from threading import Thread
 from time import monotonic, perf_counter
 from typing import IO, Any
 
@@ -31,6 +36,8 @@ from ..training.convert import write_atomically
 from .runs import Run
 
 JOB, PROGRESS, RESULT, MODEL = "job.json", "progress.json", "result.json", "model"
+#: Where there is no dev data, something has to stand in for it.
+ONE_TEXT = "one.spacy"
 
 
 def main(folder: Path) -> None:
@@ -41,20 +48,44 @@ def main(folder: Path) -> None:
     write_atomically(folder / RESULT, srsly.json_dumps(result, indent=1).encode() + b"\n")
 
 
+def end_with_parent() -> None:
+    """End this process when the one that started it ends, even if that was killed."""
+
+    def wait() -> None:
+        os.read(0, 1)  # a lock on sys.stdin would be in the way of an ordinary end
+        os._exit(1)
+
+    Thread(target=wait, daemon=True).start()
+
+
 def work(
-    run: Run, folder: Path, *, config: str, select: str, gpu_id: int, keep_models: bool
+    run: Run,
+    folder: Path,
+    *,
+    config: str,
+    select: str,
+    gpu_id: int,
+    keep_models: bool,
+    evaluations: int | None = None,
 ) -> dict[str, Any]:
     """Train a pipeline and score it.
 
     config (str): The config to start from.
     select (str): Which checkpoint to score: the "last", or the "best" by the run's `dev`.
     keep_models (bool): Leave the pipeline in the folder.
+    evaluations (Optional[int]): In how many equal parts to divide the training by scoring on the
+        run's `dev`, instead of by the config's `eval_frequency`.
     RETURNS (Dict[str, Any]): The run, its scores and what they cost.
     """
     setup_gpu(gpu_id, silent=True)
     complete = run_config(Config().from_str(config, interpolate=False), run, folder)
     n_steps = count_steps(complete)
-    fit_schedules(complete["training"]["optimizer"], n_steps)
+    optimizer = complete.interpolate()["training"].get("optimizer")
+    if optimizer is not None:
+        fit_schedules(optimizer, n_steps)
+        complete["training"]["optimizer"] = optimizer
+    if evaluations is not None:
+        complete["training"]["eval_frequency"] = ceil(n_steps / evaluations)
     complete["training"]["logger"] = {
         "@loggers": "spacy_deeper.ProgressFile.v1",
         "path": str(folder / PROGRESS),
@@ -65,6 +96,8 @@ def work(
     n_parameters = count_parameters(nlp)
     model = folder / MODEL
     output = model if keep_models or select == "best" else None
+    if output is not None:
+        output.mkdir(exist_ok=True)
     nlp, _ = train(nlp, output, use_gpu=gpu_id, stdout=sys.stdout, stderr=StringIO())
     seconds = perf_counter() - start
     if select == "best":
@@ -72,28 +105,35 @@ def work(
     examples = list(Corpus(run.test)(nlp))
     scores = {"all": evaluate(nlp, examples)}
     unseen = list(without_repeats(examples, Corpus(run.train)(nlp)))
-    if len(unseen) < len(examples):
+    if 0 < len(unseen) < len(examples):
         scores["without_repeats"] = evaluate(nlp, unseen)
+    (folder / ONE_TEXT).unlink(missing_ok=True)
+    if not keep_models:
+        shutil.rmtree(model, ignore_errors=True)
+    elif run.dev is None:
+        shutil.rmtree(model / "model-best")  # that of the first step
     if keep_models:
         for path in model.iterdir():
-            restore_logger(path / "config.cfg", config)
-    else:
-        shutil.rmtree(model, ignore_errors=True)
+            restore_config(path / "config.cfg", config, run)
     return {
         **run.to_dict(),
         "n_test": {"all": len(examples), "without_repeats": len(unseen)},
         "n_parameters": n_parameters,
-        "n_steps": n_steps,
+        "n_steps": srsly.read_json(folder / PROGRESS)["step"],
         "seconds": seconds,
         "scores": scores,
     }
 
 
-def restore_logger(path: Path, config: str) -> None:
-    """Write the protocol's logger into a trained pipeline's config, for trainings to come."""
+def restore_config(path: Path, config: str, run: Run) -> None:
+    """Take out of a trained pipeline's config what only the protocol needs."""
     trained = Config().from_disk(path, interpolate=False)
-    logger = Config().from_str(config, interpolate=False)["training"].get("logger")
-    trained["training"]["logger"] = logger or {"@loggers": "spacy.ConsoleLogger.v1"}
+    original = Language.default_config.merge(Config().from_str(config, interpolate=False))
+    keys = ["training.logger"]
+    if run.dev is None:
+        keys += without_dev(path)
+    for section, name in (key.split(".") for key in keys):
+        trained[section][name] = original[section][name]
     trained.to_disk(path)
 
 
@@ -101,14 +141,28 @@ def run_config(config: Config, run: Run, folder: Path) -> Config:
     """Return the config of one run: its settings, data and seed."""
     overrides = {**run.settings, "paths.train": str(run.train), "training.seed": run.seed}
     if run.dev is None:
-        # spaCy wants a dev corpus, and evaluates at the first step: one text will do.
-        one = folder / "one.spacy"
+        one = folder / ONE_TEXT
         DocBin(docs=first_docs(run.train, 1), store_user_data=True).to_disk(one)
-        overrides |= {"paths.dev": str(one), "training.eval_frequency": sys.maxsize}
+        overrides |= without_dev(one)
     else:
         overrides["paths.dev"] = str(run.dev)
-    text = config.to_str(interpolate=False)
+    # What must be there for spaCy, and for the overrides.
+    training = {"gpu_allocator": None, **config["training"]}
+    complete = Config({"paths": {}, **config, "training": training}, is_interpolated=False)
+    text = complete.to_str(interpolate=False)
     return Config().from_str(text, overrides=overrides, interpolate=False)
+
+
+def without_dev(one: Path) -> dict[str, Any]:
+    """Return the settings of a training to its end, without scores in between.
+
+    one (Path): spaCy wants a dev corpus, and scores it at the first step: one text will do.
+    """
+    return {
+        "paths.dev": str(one),
+        "training.eval_frequency": sys.maxsize,
+        "training.patience": 0,
+    }
 
 
 def first_docs(path: Path, n: int) -> list[Doc]:
@@ -117,14 +171,19 @@ def first_docs(path: Path, n: int) -> list[Doc]:
 
 
 def count_steps(config: Config) -> int:
-    """Count the optimizer's steps in a training: those of an epoch, times the epochs."""
+    """Count the optimizer's steps in a training: those of an epoch, times the epochs.
+
+    Batches by words are about as many in each epoch; `max_steps` counts from 0, so it makes one
+    step more.
+    """
     nlp = load_model_from_config(config, auto_fill=True)
     filled = nlp.config.interpolate()
     training = filled["training"]
     (corpus,) = resolve_dot_names(filled, [training["train_corpus"]])
     batcher = registry.resolve({"batcher": training["batcher"]})["batcher"]
     n_steps = sum(1 for _ in batcher(corpus(nlp))) * training["max_epochs"]
-    limits = [n for n in (n_steps, training["max_steps"]) if n > 0]
+    max_steps = training["max_steps"]
+    limits = [*([n_steps] if n_steps > 0 else []), *([max_steps + 1] if max_steps > 0 else [])]
     if not limits:
         raise ValueError(Errors.D301)
     return min(limits)
@@ -179,4 +238,5 @@ def progress_file(path: str, n_steps: int) -> Callable[..., tuple[Callable, Call
 
 
 if __name__ == "__main__":
+    end_with_parent()
     main(Path(sys.argv[1]))

@@ -138,14 +138,52 @@ def depth_runs():
     ]
 
 
+SEARCH = {
+    "protocol": "search",
+    "title": "A title",
+    "machine": {"cpu": "A processor", "system": "An OS", "python": "3.11"},
+    "versions": {"spacy": "3.8.0"},
+    "metric": ["ents_micro_f", "rel_micro_f"],
+    "best": {
+        "number": 2,
+        "score": 0.7,
+        "settings": {"vars.width": 64, "training.dropout": 0.123456},
+    },
+    "importances": {"vars.width": 0.25, "training.dropout": 0.75},
+    "trials": [
+        {
+            "number": i,
+            "state": "pruned" if value is None else "complete",
+            "settings": {"vars.width": 32, "training.dropout": 0.5},
+            "value": value,
+            "intermediate": [0.1, 0.2],
+            "seconds": 1800.0,
+        }
+        for i, value in enumerate((0.6, None, 0.7))
+    ],
+}
+
+
+def test_a_search():
+    text = render([SEARCH], "Results", [None])
+    assert "3 trials (2 complete, 1 pruned)" in text
+    assert "1.5 hours" in text
+    assert cells(text, "score") == ["score", "70.0", "60.0", ""]
+    assert cells(text, "`vars.width`") == ["`vars.width`", "64", "32", "0.25"]
+    # The most important setting comes first.
+    lines = [line for line in text.splitlines() if line.startswith("| `")]
+    assert lines[0].startswith("| `training.dropout`")
+
+
 @pytest.mark.parametrize(
     "results",
     [
         make_results([make_run(row, s, 0.5) for row in TABLES["table3"] for s in (0, 1)]),
         make_results([make_run("Folds", 0, 0.5)], protocol="folds", paper="table2-ade"),
         make_results(depth_runs(), protocol="depths"),
+        SEARCH,
     ],
-    ids=["bars", "one row", "map"],
+    ids=["bars", "one row", "map", "search"],
 )
 def test_the_command(results, tmp_path: Path):
     (tmp_path / "in" / "a").mkdir(parents=True)
