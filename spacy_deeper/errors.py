@@ -331,12 +331,20 @@ class Errors(metaclass=ErrorsWithCodes):
     )
     D305 = "--select best needs --dev: data to choose the checkpoint by, and not the test data."
     D306 = "{option} must be like 1-3 or 0,2, and is '{value}'."
-    D307 = "{texts} different texts can't be split into {parts} parts. Make fewer folds."
-    D340 = "Can't read the results {path}: {problem}."
-    D341 = (
-        "Folds are made by scikit-learn ({problem}). Install it: "
-        "pip install 'spacy-deeper[protocols]'."
+    D307 = (
+        "{texts} different texts can't be split into {parts} parts. Make fewer folds, or hold a "
+        "larger part out, or none (--dev-fraction 0)."
     )
+    D308 = (
+        "The config's {corpus} does not read the protocol's data. Let it read ${{paths.{name}}}, "
+        "as configs/base.cfg does."
+    )
+    D309 = (
+        "{path} has the results of another protocol: its {name} is {found}, and now {value}. "
+        "Name another output folder, or remove this one."
+    )
+    D310 = "Another protocol is at work in {path}. Wait for its end, or name another output folder."
+    D311 = "The config {path} can't be trained: {problem}"
     D320 = (
         "A search needs Optuna and scikit-learn ({problem}). "
         "Install them: pip install 'spacy-deeper[search]'."
@@ -362,17 +370,8 @@ class Errors(metaclass=ErrorsWithCodes):
     )
     D326 = "Can't open the search {path}: {problem}. Is it a file of another program, or broken?"
     D327 = "--metric: there is no score '{name}'. Choose of, with commas: {known}."
-    D307 = (
-        "{texts} different texts can't be split into {parts} parts. Make fewer folds, or hold a "
-        "larger part out, or none (--dev-fraction 0)."
+    D340 = "Can't read the results {path}: {problem}."
+    D341 = (
+        "Folds are made by scikit-learn ({problem}). Install it: "
+        "pip install 'spacy-deeper[protocols]'."
     )
-    D308 = (
-        "The config's {corpus} does not read the protocol's data. Let it read ${{paths.{name}}}, "
-        "as configs/base.cfg does."
-    )
-    D309 = (
-        "{path} has the results of another protocol: its {name} is {found}, and now {value}. "
-        "Name another output folder, or remove this one."
-    )
-    D310 = "Another protocol is at work in {path}. Wait for its end, or name another output folder."
-    D311 = "The config {path} can't be trained: {problem}"
