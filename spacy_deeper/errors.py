@@ -27,8 +27,10 @@ class Warnings(metaclass=ErrorsWithCodes):
     )
     DW202 = (
         "The transformer does not see {count} tokens, the first of them '{first}': its word pieces "
-        "are cut off. Make the window of spacy_deeper.FrozenTransformer.v1 smaller than {window}."
+        "are cut off, because it takes no more than {limit} at once. Cut long texts into smaller "
+        "windows: a setting of spacy_deeper.FrozenTransformer.v1, or of get_spans."
     )
+    DW260 = "Can't write to the cache {path}: {problem}. This run goes on without writing to it."
 
 
 class Errors(metaclass=ErrorsWithCodes):
@@ -307,4 +309,39 @@ class Errors(metaclass=ErrorsWithCodes):
     D341 = (
         "Folds are made by scikit-learn ({problem}). Install it: "
         "pip install 'spacy-deeper[protocols]'."
+    D260 = (
+        "The static vectors were {width} wide in training, and those of this pipeline's vocabulary "
+        "are {found} wide (0: there are none). Load the pipeline with the vectors it was trained "
+        "with, or train it again on these."
+    )
+    D261 = "Can't make the folder {path} for the cache: {problem}. Change cache_dir."
+    D262 = (
+        "The transformer '{name}' takes no more than {limit} word pieces at once, and a window of "
+        "{window} tokens has at least as many. Make the window smaller than half of that: rare "
+        "words have several word pieces."
+    )
+    D263 = (
+        "No part of the pipeline in {path} has a cache on disk. Give a frozen encoder a folder: "
+        "cache_dir of spacy_deeper.FrozenTransformer.v1, or --paths.cache with configs/base.cfg."
+    )
+    D264 = (
+        "The optimizer has settings for the component '{name}', which the pipeline does not have "
+        "or which has no model. It has: {known}. Correct [training.optimizer]."
+    )
+    D265 = (
+        "spacy_deeper.Layered.v1 can't tell a parameter's component. In the config, put "
+        '@callbacks = "spacy_deeper.name_parameters.v1" into [training.before_update]; in your own '
+        "loop, call spacy_deeper.training.layered_optimizer.name_parameters(nlp) before an update."
+    )
+    D266 = (
+        "The component '{name}' has no numbered layers, whose rates could differ. Remove it from "
+        "[training.optimizer.layer_decay]."
+    )
+    D267 = (
+        "[training.optimizer.components.{name}] is no optimizer: {found!r}. Name one in it, with "
+        '@optimizers = "Adam.v1" and its settings.'
+    )
+    D268 = (
+        "The embedding listens to a transformer, and there is none in front of it. Put a component "
+        "'transformer' before 'tok2vec' in [nlp] pipeline."
     )

@@ -4,7 +4,9 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports huggingface_hub
 # Small models gain nothing from threads, and on a busy machine lose much.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import string
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy
@@ -29,6 +31,30 @@ def make_docs() -> Callable[..., list[Doc]]:
     """Make docs of one vocabulary from texts, a token between any two spaces."""
     vocab = Vocab()
     return lambda *texts: [Doc(vocab, words=text.split()) for text in texts]
+
+
+@pytest.fixture(scope="session")
+def tiny_transformer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a random BERT, 8 wide with 2 layers, that takes 32 word pieces: letters."""
+    transformers = pytest.importorskip("transformers")
+    path = tmp_path_factory.mktemp("tiny") / "bert"
+    letters = list(string.printable.strip())
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{x}" for x in letters)]
+    vocab = path.with_name("vocab.txt")
+    vocab.write_text("\n".join(pieces))
+    config = transformers.BertConfig(
+        vocab_size=len(pieces),
+        hidden_size=8,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=16,
+        max_position_embeddings=34,
+        initializer_range=0.5,
+    )
+    torch.manual_seed(0)
+    transformers.BertModel(config).save_pretrained(path)
+    transformers.BertTokenizerFast(str(vocab), model_max_length=32).save_pretrained(path)
+    return path
 
 
 @pytest.fixture(params=["float32", "float64"])

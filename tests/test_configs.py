@@ -45,8 +45,8 @@ TABLE_1 = {
 }
 
 
-def merged(name):
-    return merge_configs(CONFIGS / "base.cfg", CONFIGS / f"{name}.cfg")
+def merged(*names):
+    return merge_configs(CONFIGS / "base.cfg", *(CONFIGS / f"{name}.cfg" for name in names))
 
 
 def settings(config):
@@ -59,7 +59,7 @@ def settings(config):
     (cell,) = {part["cell"] for part in (*encoders, shared["embed"]["char"])}
     (width,) = {part["width"] for part in (*encoders, *listeners)}
     training = config["training"]
-    learn_rate = training["optimizer"]["learn_rate"]
+    learn_rate = training["optimizer"].get("default", training["optimizer"])["learn_rate"]
     if isinstance(learn_rate, dict):  # a schedule
         learn_rate = learn_rate["initial_rate"]
     return {
@@ -122,3 +122,27 @@ def test_sections_for_training(built):
     weights = training["score_weights"]
     assert weights["ents_micro_f"] == weights["rel_micro_f"] == 0.5
     assert sum(weight or 0.0 for weight in weights.values()) == 1.0
+
+
+def test_fine_tuning():
+    """The rest is that of CoNLL04, and the schedules end with the epochs."""
+    pytest.importorskip("spacy_transformers")
+    config = merged("conll04", "conll04_finetune")
+    assert settings(config) == {
+        **TABLE_1["conll04"],
+        "threshold": 0.5,
+        "optimizer": ("spacy_deeper.Layered.v1", 5e-4),
+    }
+    nlp = load_model_from_config(config, auto_fill=True)
+    assert nlp.pipe_names == ["transformer", "tok2vec", "crf_ner", "relation_scorer"]
+    assert nlp.get_pipe("transformer").listening_components == ["tok2vec"]
+    training = registry.resolve(nlp.config.interpolate()["training"], schema=ConfigSchemaTraining)
+    optimizer = training["optimizer"]
+    steps = training["max_epochs"] * -(-922 // 8)
+    rates = []
+    for _ in range(steps + 1):
+        rates.append((optimizer.learn_rate, optimizer.components["transformer"].learn_rate))
+        optimizer.step_schedules()
+    assert rates[0] == rates[-1] == (0.0, 0.0)
+    assert max(rates) == pytest.approx((5e-4, 1e-4))
+    assert all(other == pytest.approx(encoder * 5) for other, encoder in rates)

@@ -10,6 +10,7 @@ GROUPS = {
     "spacy_factories": "factories",
     "spacy_architectures": "architectures",
     "spacy_scorers": "scorers",
+    "spacy_callbacks": "callbacks",
     "spacy_cli": "cli",
     "thinc_layers": "layers",
     "thinc_optimizers": "optimizers",
@@ -21,6 +22,7 @@ PUBLIC = {
         "spacy_deeper.FrozenTransformer.v1",
         "spacy_deeper.JointEmbed.v1",
         "spacy_deeper.RelationModel.v1",
+        "spacy_deeper.TransformerModel.v1",
     },
     "layers": {
         "spacy_deeper.BiRNN.v1",
@@ -34,7 +36,8 @@ PUBLIC = {
         "spacy_deeper.StaticVectors.v1",
         "spacy_deeper.TwoLayerScorer.v1",
     },
-    "optimizers": {"spacy_deeper.NAdam.v1"},
+    "optimizers": {"spacy_deeper.Layered.v1", "spacy_deeper.NAdam.v1"},
+    "callbacks": {"spacy_deeper.name_parameters.v1", "spacy_deeper.use_caches.v1"},
     "scorers": {"spacy_deeper.crf_ner_scorer.v1", "spacy_deeper.relation_scorer.v1"},
     "cli": {"relations"},
 }

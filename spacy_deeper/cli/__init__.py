@@ -10,6 +10,7 @@ from .evaluate import evaluate_cli
 from .merge_config import merge_config_cli
 from .protocol import app as protocol_app
 from .show import show_cli
+from .warm_cache import warm_cache_cli
 
 HELP = "Commands for relation extraction with spacy-deeper."
 
@@ -21,5 +22,6 @@ app.command("merge-config")(merge_config_cli)
 app.command("evaluate")(evaluate_cli)
 app.command("show")(show_cli)
 app.add_typer(protocol_app)
+app.command("warm-cache", context_settings={"ignore_unknown_options": True})(warm_cache_cli)
 
 spacy_app.add_typer(app)

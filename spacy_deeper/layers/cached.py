@@ -1,16 +1,25 @@
 """A frozen layer's outputs, remembered during training."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from spacy.attrs import ORTH, SPACY
+from spacy.language import Language
 from spacy.tokens import Doc
 from thinc.api import Model
 
+from .disk_cache import DiskCache
 
-def cached(layer: Model[list[Doc], list[Any]], max_mb: int) -> Model[list[Doc], list[Any]]:
+
+def cached(
+    layer: Model[list[Doc], list[Any]],
+    max_mb: int,
+    folder: str | Path | None = None,
+    fingerprint: Callable[[Model], str] | None = None,
+) -> Model[list[Doc], list[Any]]:
     """Freeze a layer and run it once per distinct text of a training, not once per epoch.
 
     The cache fills from the first training step on, in evaluation too, and holds the `max_mb`
@@ -18,16 +27,33 @@ def cached(layer: Model[list[Doc], list[Any]], max_mb: int) -> Model[list[Doc], 
 
     layer: Maps docs to one array each, a row for each token, without dropout of its own. Copies of
         the model share it, and the cache.
+    folder: Keep the arrays there too, for other runs and processes, and without a bound.
+    fingerprint: Returns a name, fit for a folder, for all that the layer's arrays depend on: its
+        weights and settings. It is called once, when a training begins. A folder needs it.
     """
-    cache = VectorCache(max_mb * 2**20)
+    disk = None if folder is None or fingerprint is None else (Path(folder), fingerprint)
+    cache = VectorCache(max_mb * 2**20, disk)
     return Frozen(f"cached({layer.name})", partial(forward, cache), init=init, layers=[layer])
 
 
 class Frozen(Model):
     """A layer that never changes, so that a copy of it is itself: encoders are large."""
 
+    @property
+    def cache(self) -> "VectorCache":
+        """What it remembers."""
+        return self._func.args[0]  # type: ignore[attr-defined]
+
     def _copy(self, seen: Any = None) -> "Frozen":
         return self
+
+
+def frozen_layers(nlp: Language) -> Iterator[Frozen]:
+    """Yield the layers of a pipeline that have a cache."""
+    for _, pipe in nlp.pipeline:
+        model = getattr(pipe, "model", None)
+        if isinstance(model, Model):
+            yield from (node for node in model.walk() if isinstance(node, Frozen))
 
 
 def init(model: Model, X: list[Doc] | None = None, Y: Any = None) -> None:
@@ -38,7 +64,8 @@ def forward(
     cache: "VectorCache", model: Model, docs: list[Doc], is_train: bool
 ) -> tuple[list[Any], Callable[[list[Any]], list[Doc]]]:
     layer = model.layers[0]
-    cache.active = cache.active or is_train
+    if is_train:
+        cache.activate(layer)
     if not cache.active:
         return layer.predict(docs), lambda dYs: []
     keys = [text_key(doc) for doc in docs]
@@ -57,29 +84,57 @@ def text_key(doc: Doc) -> bytes:
 
 
 class VectorCache:
-    """The arrays used last, up to a number of bytes. Pickled and copied without them."""
+    """The arrays used last, up to a number of bytes, and on disk all. Pickled and copied empty.
 
-    def __init__(self, max_bytes: int) -> None:
+    disk: A folder, and what names a layer's part of it.
+    """
+
+    def __init__(
+        self, max_bytes: int, disk: tuple[Path, Callable[[Model], str]] | None = None
+    ) -> None:
         self.active = False
         self.max_bytes = max_bytes
         self.n_bytes = 0
         self._arrays: OrderedDict[bytes, Any] = OrderedDict()
+        self._disk_settings = disk
+        self.disk: DiskCache | None = None
 
     def __len__(self) -> int:
         return len(self._arrays)
 
-    def __reduce__(self) -> tuple[type, tuple[int]]:
-        return VectorCache, (self.max_bytes,)
+    def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
+        return VectorCache, (self.max_bytes, self._disk_settings)
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether it has a folder, active or not."""
+        return self._disk_settings is not None
+
+    def activate(self, layer: Model) -> None:
+        """Begin to remember a layer's arrays."""
+        if not self.active and self._disk_settings is not None:
+            folder, fingerprint = self._disk_settings
+            self.disk = DiskCache(folder, fingerprint(layer), layer.ops)
+        self.active = True
 
     def get(self, key: bytes) -> Any | None:
         """Return the array and mark it as used, or None."""
         if key in self._arrays:
             self._arrays.move_to_end(key)
-        return self._arrays.get(key)
+            return self._arrays[key]
+        array = self.disk.get(key) if self.disk is not None else None
+        if array is not None:
+            self._remember(key, array)
+        return array
 
     def put(self, key: bytes, array: Any) -> None:
         """Remember an array; forget those unused the longest if there is no room."""
         array = array.copy()  # a view would keep its whole batch alive
+        self._remember(key, array)
+        if self.disk is not None:
+            self.disk.put(key, array)
+
+    def _remember(self, key: bytes, array: Any) -> None:
         self._arrays[key] = array
         self.n_bytes += array.nbytes
         while self.n_bytes > self.max_bytes and self._arrays:

@@ -1,3 +1,6 @@
+from collections.abc import Callable
+from typing import Any
+
 from spacy.tokens import Doc
 from spacy.util import registry
 from thinc.api import Model, concatenate
@@ -19,12 +22,37 @@ def JointEmbed(
 
     Each part is optional and maps docs to an array (tokens, width) for each.
 
-    contextual: A contextual encoder, e.g. `spacy_deeper.FrozenTransformer.v1`.
+    contextual: A contextual encoder, e.g. `spacy_deeper.FrozenTransformer.v1`, or a listener to a
+        `transformer` component, which is trained then.
     static: Word vectors, e.g. `spacy_deeper.StaticVectors.v1`.
     char: A word's characters, e.g. `spacy_deeper.CharBiRNN.v1`.
     casing: `spacy_deeper.Casing.v1`.
     """
+    if contextual is not None and contextual.has_ref("listener"):
+        contextual = of_known_width(contextual)
     parts = [part for part in (contextual, static, char, casing) if part is not None]
     if not parts:
         raise ValueError(Errors.D205)
     return concatenate(*parts)
+
+
+def of_known_width(listening: EmbedT) -> EmbedT:
+    """Give an empty doc a width, too: a listener to a transformer gives it (0, 0)."""
+    return Model("of_known_width", forward, init=init, layers=[listening], dims={"nO": None})
+
+
+def init(model: Model, X: list[Doc] | None = None, Y: Any = None) -> None:
+    listening = model.layers[0]
+    listener = listening.get_ref("listener")
+    if not listener.has_dim("nO"):
+        raise ValueError(Errors.D268)
+    model.set_dim("nO", listener.get_dim("nO"))
+    listening.initialize(X=X)
+
+
+def forward(
+    model: Model, docs: list[Doc], is_train: bool
+) -> tuple[list[Floats2d], Callable[[list[Floats2d]], Any]]:
+    Ys, backprop = model.layers[0](docs, is_train)
+    empty = model.ops.alloc2f(0, model.get_dim("nO"))
+    return [Y if len(Y) else empty for Y in Ys], backprop

