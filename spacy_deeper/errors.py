@@ -344,4 +344,29 @@ class Errors(metaclass=ErrorsWithCodes):
     D268 = (
         "The embedding listens to a transformer, and there is none in front of it. Put a component "
         "'transformer' before 'tok2vec' in [nlp] pipeline."
+    # D24x: ELMo
+    D240 = (
+        "There is no ELMo {what} file {path}. Check the path, or download ELMo 5.5B by "
+        "`python -m spacy project assets --extra`."
+    )
+    D241 = (
+        'Reading {path} needs h5py ({problem}). Install it: pip install "spacy-deeper[elmo]". '
+        "A trained pipeline does without."
+    )
+    D242 = (
+        "{path} is not the expected file: its SHA-256 is {found}, not {expected}. Download it "
+        "anew, or correct the setting sha256."
+    )
+    D243 = (
+        "{path} is no options file of an ELMo with a character CNN and a projected LSTM "
+        "({problem}). It must be the one published with the weights."
+    )
+    D244 = "Can't read {path}: {problem}. Is the download complete?"
+    D245 = (
+        "ELMo's options and weights do not belong together: '{name}' has the shape {found} in "
+        "{path}, and {expected} by the options."
+    )
+    D246 = (
+        "The backend 'allennlp' needs AllenNLP and h5py ({problem}). Install them on Python 3.10: "
+        "pip install \"spacy-deeper[allennlp]\". Or choose 'native', which gives the same vectors."
     )

@@ -4,6 +4,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports huggingface_hub
 # Small models gain nothing from threads, and on a busy machine lose much.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import json
 import string
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -55,6 +56,57 @@ def tiny_transformer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     transformers.BertModel(config).save_pretrained(path)
     transformers.BertTokenizerFast(str(vocab), model_max_length=32).save_pretrained(path)
     return path
+
+
+ELMO = {
+    "lstm": {
+        "dim": 6,
+        "projection_dim": 4,
+        "n_layers": 2,
+        "cell_clip": 0.5,
+        "proj_clip": 0.7,
+        "use_skip_connections": True,
+    },
+    "char_cnn": {
+        "embedding": {"dim": 3},
+        "filters": [[1, 2], [3, 5]],
+        "n_highway": 2,
+        "n_characters": 262,
+        "max_characters_per_token": 50,
+        "activation": "relu",
+    },
+}
+
+
+@pytest.fixture(scope="session")
+def tiny_elmo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an ELMo of random weights, in files as the published ones."""
+    h5py = pytest.importorskip("h5py", reason="needs the extra 'elmo'")
+    folder = tmp_path_factory.mktemp("elmo")
+    (folder / "options.json").write_text(json.dumps(ELMO))
+    rng = numpy.random.default_rng(0)
+    with h5py.File(folder / "weights.hdf5", "w") as file:
+
+        def write(name: str, *shape: int) -> None:
+            file[name] = rng.normal(scale=0.7, size=shape).astype("f")
+
+        write("char_embed", 261, 3)
+        for i, (width, n) in enumerate(ELMO["char_cnn"]["filters"]):
+            write(f"CNN/W_cnn_{i}", 1, width, 3, n)
+            write(f"CNN/b_cnn_{i}", n)
+        for i in range(2):
+            for name in ("transform", "carry"):
+                write(f"CNN_high_{i}/W_{name}", 7, 7)
+                write(f"CNN_high_{i}/b_{name}", 7)
+        write("CNN_proj/W_proj", 7, 4)
+        write("CNN_proj/b_proj", 4)
+        for direction in range(2):
+            for layer in range(2):
+                cell = f"RNN_{direction}/RNN/MultiRNNCell/Cell{layer}/LSTMCell/"
+                write(cell + "W_0", 8, 24)
+                write(cell + "B", 24)
+                write(cell + "W_P_0", 6, 4)
+    return folder
 
 
 @pytest.fixture(params=["float32", "float64"])

@@ -19,6 +19,7 @@ PUBLIC = {
     "factories": {"crf_ner", "relation_scorer"},
     "architectures": {
         "spacy_deeper.CRFTagger.v1",
+        "spacy_deeper.Elmo.v1",
         "spacy_deeper.FrozenTransformer.v1",
         "spacy_deeper.JointEmbed.v1",
         "spacy_deeper.RelationModel.v1",
