@@ -246,6 +246,71 @@ class Errors(metaclass=ErrorsWithCodes):
         "know. It knows: {known}. Correct label_thresholds."
     )
 
+    # D24x: ELMo
+    D240 = (
+        "There is no ELMo {what} file {path}. Check the path, or download ELMo 5.5B by "
+        "`python -m spacy project assets --extra`."
+    )
+    D241 = (
+        'Reading {path} needs h5py ({problem}). Install it: pip install "spacy-deeper[elmo]". '
+        "A trained pipeline does without."
+    )
+    D242 = (
+        "{path} is not the expected file: its SHA-256 is {found}, not {expected}. Download it "
+        "anew, or correct the setting sha256."
+    )
+    D243 = (
+        "{path} is no options file of an ELMo with a character CNN and a projected LSTM "
+        "({problem}). It must be the one published with the weights."
+    )
+    D244 = "Can't read {path}: {problem}. Is the download complete?"
+    D245 = (
+        "ELMo's options and weights do not belong together: '{name}' has the shape {found} in "
+        "{path}, and {expected} by the options."
+    )
+    D246 = (
+        "The backend 'allennlp' needs AllenNLP and h5py ({problem}). Install them on Python 3.10: "
+        "pip install \"spacy-deeper[allennlp]\". Or choose 'native', which gives the same vectors."
+    )
+
+    # D26x: encoders and optimizers
+    D260 = (
+        "The static vectors were {width} wide in training, and those of this pipeline's vocabulary "
+        "are {found} wide (0: there are none). Load the pipeline with the vectors it was trained "
+        "with, or train it again on these."
+    )
+    D261 = "Can't make the folder {path} for the cache: {problem}. Change cache_dir."
+    D262 = (
+        "The transformer '{name}' takes no more than {limit} word pieces at once, and a window of "
+        "{window} tokens has at least as many. Make the window smaller than half of that: rare "
+        "words have several word pieces."
+    )
+    D263 = (
+        "No part of the pipeline in {path} has a cache on disk. Give a frozen encoder a folder: "
+        "cache_dir of spacy_deeper.FrozenTransformer.v1, or --paths.cache with configs/base.cfg."
+    )
+    D264 = (
+        "The optimizer has settings for the component '{name}', which the pipeline does not have "
+        "or which has no model. It has: {known}. Correct [training.optimizer]."
+    )
+    D265 = (
+        "spacy_deeper.Layered.v1 can't tell a parameter's component. In the config, put "
+        '@callbacks = "spacy_deeper.name_parameters.v1" into [training.before_update]; in your own '
+        "loop, call spacy_deeper.training.layered_optimizer.name_parameters(nlp) before an update."
+    )
+    D266 = (
+        "The component '{name}' has no numbered layers, whose rates could differ. Remove it from "
+        "[training.optimizer.layer_decay]."
+    )
+    D267 = (
+        "[training.optimizer.components.{name}] is no optimizer: {found!r}. Name one in it, with "
+        '@optimizers = "Adam.v1" and its settings.'
+    )
+    D268 = (
+        "The embedding listens to a transformer, and there is none in front of it. Put a component "
+        "'transformer' before 'tok2vec' in [nlp] pipeline."
+    )
+
     # D3xx: protocols
     D300 = (
         "The finished run in {path} is another one: its config, settings, seed, data or options "
@@ -309,64 +374,4 @@ class Errors(metaclass=ErrorsWithCodes):
     D341 = (
         "Folds are made by scikit-learn ({problem}). Install it: "
         "pip install 'spacy-deeper[protocols]'."
-    D260 = (
-        "The static vectors were {width} wide in training, and those of this pipeline's vocabulary "
-        "are {found} wide (0: there are none). Load the pipeline with the vectors it was trained "
-        "with, or train it again on these."
-    )
-    D261 = "Can't make the folder {path} for the cache: {problem}. Change cache_dir."
-    D262 = (
-        "The transformer '{name}' takes no more than {limit} word pieces at once, and a window of "
-        "{window} tokens has at least as many. Make the window smaller than half of that: rare "
-        "words have several word pieces."
-    )
-    D263 = (
-        "No part of the pipeline in {path} has a cache on disk. Give a frozen encoder a folder: "
-        "cache_dir of spacy_deeper.FrozenTransformer.v1, or --paths.cache with configs/base.cfg."
-    )
-    D264 = (
-        "The optimizer has settings for the component '{name}', which the pipeline does not have "
-        "or which has no model. It has: {known}. Correct [training.optimizer]."
-    )
-    D265 = (
-        "spacy_deeper.Layered.v1 can't tell a parameter's component. In the config, put "
-        '@callbacks = "spacy_deeper.name_parameters.v1" into [training.before_update]; in your own '
-        "loop, call spacy_deeper.training.layered_optimizer.name_parameters(nlp) before an update."
-    )
-    D266 = (
-        "The component '{name}' has no numbered layers, whose rates could differ. Remove it from "
-        "[training.optimizer.layer_decay]."
-    )
-    D267 = (
-        "[training.optimizer.components.{name}] is no optimizer: {found!r}. Name one in it, with "
-        '@optimizers = "Adam.v1" and its settings.'
-    )
-    D268 = (
-        "The embedding listens to a transformer, and there is none in front of it. Put a component "
-        "'transformer' before 'tok2vec' in [nlp] pipeline."
-    # D24x: ELMo
-    D240 = (
-        "There is no ELMo {what} file {path}. Check the path, or download ELMo 5.5B by "
-        "`python -m spacy project assets --extra`."
-    )
-    D241 = (
-        'Reading {path} needs h5py ({problem}). Install it: pip install "spacy-deeper[elmo]". '
-        "A trained pipeline does without."
-    )
-    D242 = (
-        "{path} is not the expected file: its SHA-256 is {found}, not {expected}. Download it "
-        "anew, or correct the setting sha256."
-    )
-    D243 = (
-        "{path} is no options file of an ELMo with a character CNN and a projected LSTM "
-        "({problem}). It must be the one published with the weights."
-    )
-    D244 = "Can't read {path}: {problem}. Is the download complete?"
-    D245 = (
-        "ELMo's options and weights do not belong together: '{name}' has the shape {found} in "
-        "{path}, and {expected} by the options."
-    )
-    D246 = (
-        "The backend 'allennlp' needs AllenNLP and h5py ({problem}). Install them on Python 3.10: "
-        "pip install \"spacy-deeper[allennlp]\". Or choose 'native', which gives the same vectors."
     )
