@@ -52,7 +52,7 @@ def is_alive(pid):
     return not (status.exists() and "(zombie)" in status.read_text())
 
 
-def eventually(condition, seconds=20):
+def eventually(condition, seconds=60):
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
@@ -161,8 +161,10 @@ def test_ctrl_c_ends_the_runs(tmp_path, make_runs):
     found = []
 
     def interrupt():
-        found.extend(pids(tmp_path, "a", "b"))
-        os.kill(os.getpid(), signal.SIGINT)
+        try:
+            found.extend(pids(tmp_path, "a", "b"))
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):
