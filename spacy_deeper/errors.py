@@ -264,6 +264,37 @@ class Errors(metaclass=ErrorsWithCodes):
     )
     D305 = "--select best needs --dev: data to choose the checkpoint by, and not the test data."
     D306 = "{option} must be like 1-3 or 0,2, and is '{value}'."
+    D307 = "{texts} different texts can't be split into {parts} parts. Make fewer folds."
+    D340 = "Can't read the results {path}: {problem}."
+    D341 = (
+        "Folds are made by scikit-learn ({problem}). Install it: "
+        "pip install 'spacy-deeper[protocols]'."
+    )
+    D320 = (
+        "A search needs Optuna and scikit-learn ({problem}). "
+        "Install them: pip install 'spacy-deeper[search]'."
+    )
+    D321 = "Can't use the search space {path}: {problem}. configs/search.json is an example."
+    D322 = (
+        "{path}: the config has no setting '{key}'.{hint} Correct its path, remove it, or add the "
+        "setting to the config."
+    )
+    D323 = (
+        "{path}: '{key}' can't be drawn: {problem}. Write it like one of: "
+        '{{"type": "int", "low": 1, "high": 3}}; '
+        '{{"type": "float", "low": 0.0001, "high": 0.01, "log": true}}; '
+        '{{"type": "categorical", "choices": ["gru", "lstm"]}}.'
+    )
+    D324 = (
+        "The search in {path} is another one: its config, space, metric, seeds or data differ. "
+        "Name another output folder, or remove this one."
+    )
+    D325 = (
+        "Of the trials, {n} failed and do not count; the same command tries others in their "
+        "place. The log of one is {log}: {problem}"
+    )
+    D326 = "Can't open the search {path}: {problem}. Is it a file of another program, or broken?"
+    D327 = "--metric: there is no score '{name}'. Choose of, with commas: {known}."
     D307 = (
         "{texts} different texts can't be split into {parts} parts. Make fewer folds, or hold a "
         "larger part out, or none (--dev-fraction 0)."

@@ -121,14 +121,18 @@ def _in_order_of(base: dict[str, Any], merged: dict[str, Any]) -> dict[str, Any]
 
 def _with_parents(text: str) -> str:
     """Add the empty sections that a config needs above its nested ones, and an overlay may omit."""
-    sections = re.findall(r"^\[([^\[\]\n]+)\]", text, flags=re.MULTILINE)
-    missing: list[str] = []
-    for section in sections:
-        parts = section.split(".")
-        for parent in (".".join(parts[:i]) for i in range(1, len(parts))):
-            if parent not in sections and parent not in missing:
-                missing.append(parent)
-    return "".join(f"[{section}]\n\n" for section in missing) + text
+    header = re.compile(r"^\[([^\[\]\n]+)\]", flags=re.MULTILINE)
+    sections = set(header.findall(text))
+
+    def with_missing(match: re.Match[str]) -> str:
+        # A section must come after its parent, and so can't go to the top if that is in the text.
+        parts = match[1].split(".")
+        parents = [".".join(parts[:i]) for i in range(1, len(parts))]
+        missing = [parent for parent in parents if parent not in sections]
+        sections.update(missing)
+        return "".join(f"[{parent}]\n\n" for parent in missing) + match[0]
+
+    return header.sub(with_missing, text)
 
 
 def _check_trainable(config: Config, paths: str) -> None:

@@ -1,4 +1,4 @@
-"""`relations protocol …`: trainings over seeds, folds, ablations and depths, and their tables."""
+"""`relations protocol …`: trainings over seeds, folds, ablations, depths, and a search."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import Errors
+from ..protocols.paper import TABLES
 from ._util import one_line_errors, say_good
 from .merge_config import read_config
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from ..protocols.runs import Run
 
-HELP = """Train and score many times: seeds, folds, an ablation, depths.
+HELP = """Train and score many times: seeds, folds, an ablation, depths, a search.
 
 Each run has a process and a folder of its own. A protocol that was stopped goes on where it was:
 finished runs are skipped. All results are in OUTPUT/results.json. Settings of the config can be
@@ -40,6 +41,10 @@ Select = Annotated[
 ]
 KeepModels = Annotated[bool, typer.Option("--keep-models", help="Keep the trained pipelines")]
 GpuId = Annotated[int, typer.Option("--gpu-id", "-g", help="GPU ID or -1 for CPU")]
+Title = Annotated[str, typer.Option("--title", help="How a report is to call it")]
+Paper = Annotated[
+    str, typer.Option("--paper", help="Table of the paper to report beside: " + ", ".join(TABLES))
+]
 
 
 @app.command("seeds", context_settings=OVERRIDES)
@@ -55,6 +60,8 @@ def seeds_cli(
     select: Select = "last",
     keep_models: KeepModels = False,
     gpu_id: GpuId = -1,
+    title: Title = "",
+    paper: Paper = "",
 ) -> None:
     """Train with several seeds, and score each on the same data.
 
@@ -64,7 +71,8 @@ def seeds_cli(
         _check_select(select, dev)
         settings = {"Seeds": dict[str, Any]()}
         runs = _rows(settings, train, test, dev, seeds, output)
-        _run("seeds", ctx, config, output, runs, n_process, select, keep_models, gpu_id)
+        about = _about(title or "Seeds", paper)
+        _run("seeds", ctx, config, output, runs, n_process, select, keep_models, gpu_id, about)
 
 
 @app.command("ablation", context_settings=OVERRIDES)
@@ -80,6 +88,8 @@ def ablation_cli(
     select: Select = "last",
     keep_models: KeepModels = False,
     gpu_id: GpuId = -1,
+    title: Title = "",
+    paper: Paper = "",
 ) -> None:
     """Take the layers of each task away, and add as many shared ones: the paper's Table 3."""
     from ..protocols.ablation import ablation_rows
@@ -88,7 +98,8 @@ def ablation_cli(
         _check_select(select, dev)
         settings = ablation_rows(_read_config(config, ctx).interpolate().get("vars", {}))
         runs = _rows(settings, train, test, dev, seeds, output)
-        _run("ablation", ctx, config, output, runs, n_process, select, keep_models, gpu_id)
+        about = _about(title or "Ablation", paper)
+        _run("ablation", ctx, config, output, runs, n_process, select, keep_models, gpu_id, about)
 
 
 @app.command("depths", context_settings=OVERRIDES)
@@ -108,6 +119,8 @@ def depths_cli(
     select: Select = "last",
     keep_models: KeepModels = False,
     gpu_id: GpuId = -1,
+    title: Title = "",
+    paper: Paper = "",
 ) -> None:
     """Try every number of shared and task-specific layers: the paper's grid, 96 trainings."""
     from ..protocols.depths import depth_rows
@@ -118,7 +131,8 @@ def depths_cli(
         depths = [_numbers(option, text) for option, text in numbers.items()]
         settings = depth_rows(_cells(cells), *depths)
         runs = _rows(settings, train, test, dev, seeds, output)
-        _run("depths", ctx, config, output, runs, n_process, select, keep_models, gpu_id)
+        about = _about(title or "Depths", paper)
+        _run("depths", ctx, config, output, runs, n_process, select, keep_models, gpu_id, about)
 
 
 @app.command("folds", context_settings=OVERRIDES)
@@ -136,6 +150,8 @@ def folds_cli(
     n_process: NProcess = 1,
     keep_models: KeepModels = False,
     gpu_id: GpuId = -1,
+    title: Title = "",
+    paper: Paper = "",
 ) -> None:
     """Cross-validate: train on all folds but one, and score on that one.
 
@@ -159,7 +175,134 @@ def folds_cli(
             ]
 
         split = {"folds": folds, "dev_fraction": dev_fraction, "split_seed": split_seed}
-        _run("folds", ctx, config, output, make_runs, n_process, "last", keep_models, gpu_id, split)
+        about = _about(title or f"{folds} folds", paper)
+        _run(
+            "folds",
+            ctx,
+            config,
+            output,
+            make_runs,
+            n_process,
+            "last",
+            keep_models,
+            gpu_id,
+            about,
+            split,
+        )
+
+
+@app.command("report")
+def report_cli(
+    results: Annotated[
+        list[Path],
+        typer.Argument(help="Results files, or folders: of .json files, or of protocols' outputs"),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Markdown file to write")],
+    title: Annotated[str, typer.Option("--title", help="Title of the page")] = "Results",
+    with_plots: Annotated[
+        bool, typer.Option("--plots", help="Draw a picture for each beside it; needs matplotlib")
+    ] = False,
+) -> None:
+    """Turn results files into tables, mean ± standard deviation, and pictures."""
+    from ..protocols.report import render
+    from ..protocols.results import find_results, read_results
+    from ..training.convert import write_atomically
+
+    with one_line_errors():
+        contents = [read_results(path) for path in find_results(results)]
+        pictures: list[str | None] = [None] * len(contents)
+        if with_plots:
+            from ..protocols.plots import plot
+
+            pictures = [f"{output.stem}-{i}.png" for i in range(1, len(contents) + 1)]
+            for content, picture in zip(contents, pictures, strict=True):
+                path = output.with_name(str(picture))
+                write_atomically(path, plot(path, content))
+        write_atomically(output, render(contents, title, pictures).encode())
+        say_good(f"Wrote {len(contents)} tables to {output}")
+
+
+@app.command("search", context_settings=OVERRIDES)
+def search_cli(
+    ctx: typer.Context,
+    config: ConfigFile,
+    output: Output,
+    train: Train,
+    dev: Annotated[Path, typer.Option("--dev", help="Data to score on")],
+    trials: Annotated[int, typer.Option("--trials", min=1, help="How many, in all")] = 50,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", min=0, help="Begin no trial after these minutes")
+    ] = None,
+    space: Annotated[
+        Path, typer.Option("--space", help="JSON file: what to draw each setting from")
+    ] = Path("configs/search.json"),
+    metric: Annotated[
+        str, typer.Option("--metric", help="Score to raise, or some, with commas, for their mean")
+    ] = "ents_micro_f,rel_micro_f",
+    evaluations: Annotated[
+        int | None,
+        typer.Option(
+            "--evaluations",
+            min=1,
+            help="Parts of a training, with a score after each  [each epoch]",
+        ),
+    ] = None,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Trainings of each trial")] = 1,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the search")] = 0,
+    n_process: NProcess = 1,
+    gpu_id: GpuId = -1,
+    title: Title = "Search",
+) -> None:
+    """Search for good settings with Optuna, giving up on trials that fall behind.
+
+    The best settings are in OUTPUT/best.cfg, to merge over CONFIG. The first trial is CONFIG as it
+    is, if the space has it. The same command goes on with a search that was stopped, and with a
+    greater number of --trials also with one that came to its end.
+    """
+    with one_line_errors():
+        try:
+            from ..protocols.search import BEST, METRICS, Search
+            from ..protocols.space import config_as_point, read_space
+        except ImportError as err:
+            raise ValueError(Errors.D320.format(problem=err)) from err
+        from ..protocols.checks import check_gpu
+        from ..protocols.folder import RESULTS, claimed
+        from ..protocols.splits import join
+
+        check_gpu(gpu_id)
+        names = [name.strip() for name in metric.split(",")]
+        for name in names:
+            if name not in METRICS:
+                raise ValueError(Errors.D327.format(name=name, known=", ".join(METRICS)))
+        complete = _read_config(config, ctx)
+        drawn_from = read_space(space, complete)
+        options = {
+            "config": complete.to_str(interpolate=False),
+            "select": "last",
+            "keep_models": False,
+            "gpu_id": gpu_id,
+            "evaluations": evaluations or complete["training"].get("max_epochs") or 10,
+        }
+        with claimed(output, {"protocol": "search"}):
+            search = Search(
+                drawn_from,
+                join(train, output / "data" / "train.spacy"),
+                dev,
+                output,
+                options,
+                metric=names,
+                seeds=seeds,
+                n_process=n_process,
+                seed=seed,
+                first=config_as_point(complete, drawn_from),
+                title=title,
+                silent=False,
+            )
+            results = search.run(trials, timeout)
+    say_good(f"{len(results['trials'])} trials are in {output / RESULTS}")
+    if results["best"]:
+        merge = f"merge-config {config} {output / BEST} final.cfg"
+        say_good(f"A config with the best settings: python -m spacy relations {merge}")
 
 
 def _rows(
@@ -198,6 +341,7 @@ def _run(
     select: str,
     keep_models: bool,
     gpu_id: int,
+    about: dict[str, Any],
     split: dict[str, Any] | None = None,
 ) -> None:
     from ..protocols.checks import check_config, check_gpu
@@ -212,10 +356,12 @@ def _run(
         "keep_models": keep_models,
         "gpu_id": gpu_id,
     }
-    with claimed(output, {"protocol": name, **(split or {})}):
+    split = split or {}
+    with claimed(output, {"protocol": name, **split}):
         runs = make_runs()
         check_config(config, complete, runs[0])
-        run_protocol(name, runs, output, options, n_process, about=split, silent=False)
+        about = {**about, **split}
+        run_protocol(name, runs, output, options, n_process, about=about, silent=False)
     say_good(f"{len(runs)} runs are in {output / RESULTS}")
 
 
@@ -225,6 +371,13 @@ def _read_config(path: Path, ctx: typer.Context) -> "Config":
 
     # A copy, as spaCy empties the list.
     return read_config(path, parse_config_overrides(list(ctx.args)))
+
+
+def _about(title: str, paper: str) -> dict[str, Any]:
+    if paper and paper not in TABLES:
+        known = ", ".join(TABLES)
+        raise ValueError(Errors.D108.format(name="--paper", value=paper, known=known))
+    return {"title": title, "paper": paper or None}
 
 
 def _check_select(select: str, dev: Path | None) -> None:

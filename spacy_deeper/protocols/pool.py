@@ -63,7 +63,7 @@ def run_all(
     with bar, ThreadPoolExecutor(n_process) as pool:
         jobs = {}
         for run in missing:
-            update = _Share(bar)
+            update = Share(bar)
             jobs[pool.submit(execute, run, folder, options, n_process, update, stop)] = run
         try:
             for job in as_completed(jobs):
@@ -89,7 +89,7 @@ def run_all(
 BAR = "{l_bar}{bar}| {n:.1f}/{total_fmt} runs [{elapsed}<{remaining}]"
 
 
-class _Share:
+class Share:
     """Move a bar on by what one of its units has done since the last call."""
 
     def __init__(self, bar: "tqdm[Any]") -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import srsly
 
+from ..errors import Errors
 from ..training.convert import write_atomically
 from .folder import RESULTS
 from .pool import run_all
@@ -23,7 +24,7 @@ def run_protocol(
     options: dict[str, Any],
     n_process: int = 1,
     *,
-    about: dict[str, Any] | None = None,
+    about: dict[str, Any],
     silent: bool = True,
 ) -> dict[str, Any]:
     """Do the runs of a protocol, and keep its results file complete after each of them.
@@ -31,7 +32,8 @@ def run_protocol(
     name (str): The protocol's name.
     output (Path): The folder with `results.json`, and the runs in `runs`.
     options (Dict[str, Any]): What `worker.work` takes.
-    about (Optional[Dict[str, Any]]): What else is to stand in the results.
+    about (Dict[str, Any]): What else is to stand in the results: their "title", and the name of a
+        "paper"'s table or None.
     RETURNS (Dict[str, Any]): What is in `results.json`.
     """
     runs = list(runs)
@@ -41,7 +43,7 @@ def run_protocol(
         "protocol": name,
         "machine": machine(),
         "versions": versions(),
-        **(about or {}),
+        **about,
         "options": options,
         "data": {str(path): file_hash(path) for path in files},
         "n_runs": len(runs),
@@ -56,6 +58,33 @@ def run_protocol(
             print_result(result)
 
     run_all(runs, output / "runs", options, n_process, on_result=add, silent=silent)
+    return results
+
+
+def find_results(paths: Iterable[Path]) -> list[Path]:
+    """Find the results files: those named, and those in the folders named."""
+    found = []
+    for path in paths:
+        if path.is_dir():
+            files = sorted([*path.glob("*.json"), *path.glob(f"*/{RESULTS}")])
+            if not files:
+                raise ValueError(Errors.D340.format(path=path, problem="none is in this folder"))
+            found += files
+        else:
+            found.append(path)
+    return found
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """Read a results file, and complain if it is none or has no run."""
+    try:
+        results: dict[str, Any] = srsly.read_json(path)
+        known = {"protocol", "title", "versions", "machine"}
+        found = isinstance(results, dict) and known <= results.keys()
+        if not found or not (results.get("runs") or results.get("best")):
+            raise ValueError("it is no results file with a finished run")
+    except (OSError, ValueError) as err:
+        raise ValueError(Errors.D340.format(path=path, problem=err)) from None
     return results
 
 

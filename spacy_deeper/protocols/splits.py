@@ -1,11 +1,12 @@
 """The data of runs: files put together, and folds."""
 
+import warnings
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy
 import srsly
 from spacy.tokens import Doc, DocBin
 from spacy.vocab import Vocab
@@ -129,27 +130,22 @@ def _simple(fraction: float) -> Fraction:
 def _cut(
     groups: list[list[int]], strata: Mapping[int, int], n: int, seed: int
 ) -> list[list[list[int]]]:
-    """Cut into n parts with about as many groups of each stratum, that of the first doc.
-
-    The parts are those of scikit-learn's `StratifiedKFold`, which takes no strata that are all
-    smaller than n.
-    """
+    """Cut into n parts with about as many groups of each stratum, that of the first doc."""
+    try:
+        from sklearn.model_selection import StratifiedKFold
+    except ImportError as err:
+        raise ValueError(Errors.D341.format(problem=err)) from err
     if len(groups) < n:
         raise ValueError(Errors.D307.format(texts=len(groups), parts=n))
-    order = list(dict.fromkeys(strata[group[0]] for group in groups))
-    numbers = numpy.array([order.index(strata[group[0]]) for group in groups])
-    dealt = numpy.sort(numbers)  # one for each part in turn
-    random = numpy.random.RandomState(seed)
-    parts: list[list[list[int]]] = [[] for _ in range(n)]
-    part_of = numpy.empty(len(groups), dtype=int)
-    for stratum in range(len(order)):
-        counts = [(dealt[part::n] == stratum).sum() for part in range(n)]
-        of_stratum = numpy.arange(n).repeat(counts)
-        random.shuffle(of_stratum)
-        part_of[numbers == stratum] = of_stratum
-    for group, part in zip(groups, part_of, strict=True):
-        parts[part].append(group)
-    return parts
+    y = [strata[group[0]] for group in groups]
+    if max(Counter(y).values()) < n:
+        y = [0] * len(y)  # no stratum reaches all parts: scikit-learn would refuse
+    with warnings.catch_warnings():
+        # A stratum with less than n groups is spread as far as it goes.
+        warnings.filterwarnings("ignore", message="The least populated class")
+        folds = StratifiedKFold(n, shuffle=True, random_state=seed)
+        parts = list(folds.split(groups, y))
+    return [[groups[i] for i in part] for _, part in parts]
 
 
 def _flat(groups: Iterable[list[int]]) -> list[int]:

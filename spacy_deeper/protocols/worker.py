@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from io import StringIO
 from itertools import islice
+from math import ceil
 from pathlib import Path
 from threading import Thread
 from time import monotonic, perf_counter
@@ -58,13 +59,22 @@ def end_with_parent() -> None:
 
 
 def work(
-    run: Run, folder: Path, *, config: str, select: str, gpu_id: int, keep_models: bool
+    run: Run,
+    folder: Path,
+    *,
+    config: str,
+    select: str,
+    gpu_id: int,
+    keep_models: bool,
+    evaluations: int | None = None,
 ) -> dict[str, Any]:
     """Train a pipeline and score it.
 
     config (str): The config to start from.
     select (str): Which checkpoint to score: the "last", or the "best" by the run's `dev`.
     keep_models (bool): Leave the pipeline in the folder.
+    evaluations (Optional[int]): In how many equal parts to divide the training by scoring on the
+        run's `dev`, instead of by the config's `eval_frequency`.
     RETURNS (Dict[str, Any]): The run, its scores and what they cost.
     """
     setup_gpu(gpu_id, silent=True)
@@ -74,6 +84,8 @@ def work(
     if optimizer is not None:
         fit_schedules(optimizer, n_steps)
         complete["training"]["optimizer"] = optimizer
+    if evaluations is not None:
+        complete["training"]["eval_frequency"] = ceil(n_steps / evaluations)
     complete["training"]["logger"] = {
         "@loggers": "spacy_deeper.ProgressFile.v1",
         "path": str(folder / PROGRESS),

@@ -179,6 +179,12 @@ def test_parent_sections_may_be_left_out(merge):
     assert config["training"]["optimizer"]["L2"] == 1
 
 
+def test_parent_in_the_middle_may_be_left_out(merge):
+    config = merge(BASE, "[training]\nseed = 1\n\n[training.optimizer.learn_rate]\nx = 1")
+    assert config["training"]["seed"] == 1
+    assert config["training"]["optimizer"]["learn_rate"] == {"x": 1}
+
+
 def test_an_overlay_is_no_output(tmp_path):
     """The name of the output was forgotten: the last overlay must not be lost."""
     overlay = "[training]\nseed = 1\n"

@@ -1,0 +1,131 @@
+"""Results files as Markdown, beside the paper's figures."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from wasabi import MarkdownRenderer
+
+from .paper import SETTING, TABLES
+from .summary import F_SCORES, Row, summarize
+
+METRICS = {"p": "P", "r": "R", "f": "F1"}
+#: So many rows of a large grid are shown, the best ones.
+MAX_ROWS = 12
+
+
+def render(results: Sequence[dict[str, Any]], title: str, pictures: Sequence[str | None]) -> str:
+    """Write a results page.
+
+    results (Sequence[Dict[str, Any]]): The contents of `results.json` files.
+    title (str): The page's title.
+    pictures (Sequence[Optional[str]]): Paths or addresses of a picture for each, if there is one.
+    RETURNS (str): Markdown.
+    """
+    md = MarkdownRenderer()
+    md.add(md.title(1, title))
+    md.add(
+        "Strict scores in percent, mean ± standard deviation over runs. An entity counts if its "
+        "span and type are right, a relation if both of its entities, its direction and its label "
+        "are. Written by `python -m spacy relations protocol report`."
+    )
+    for result, picture in zip(results, pictures, strict=True):
+        md.add(md.title(2, result["title"]))
+        md.add(describe(result))
+        if result["protocol"] == "search":
+            md.add(settings_table(md, result))
+        else:
+            md.add(score_table(md, result))
+            if len({run["row"] for run in result["runs"]}) == 1:
+                md.add(precision_table(md, result))
+        if picture is not None:
+            md.add(f"![{result['title']}]({picture})")
+    return str(md.text) + "\n"
+
+
+def describe(result: dict[str, Any]) -> str:
+    """RETURNS (str): What was run, on what."""
+    if result["protocol"] == "search":
+        trials = result["trials"]
+        states = Counter(trial["state"] for trial in trials)
+        done = f"{len(trials)} trials ({', '.join(f'{n} {state}' for state, n in states.items())})"
+        how = f"the mean of {', '.join(result['metric'])} of the last checkpoint counts"
+    else:
+        trials = result["runs"]
+        seeds = ", ".join(str(seed) for seed in sorted({run["seed"] for run in trials}))
+        of = "" if len(trials) == result["n_runs"] else f" of {result['n_runs']}"
+        done = f"{len(trials)}{of} runs, seeds {seeds}"
+        how = f"the {result['options']['select']} checkpoint of each is scored"
+    hours = sum(trial["seconds"] or 0 for trial in trials) / 3600
+    packages = ", ".join(f"{name} {number}" for name, number in result["versions"].items())
+    return (
+        f"Protocol `{result['protocol']}`: {done}; {how}. {hours:.1f} hours of training in all, on "
+        f"{result['machine']['cpu']}, with Python {result['machine']['python']}, {packages}."
+    )
+
+
+def settings_table(md: MarkdownRenderer, result: dict[str, Any]) -> str:
+    """RETURNS (str): The best settings of a search beside those of its first trial."""
+    best, first = result["best"], result["trials"][0]
+    importances = result["importances"] or {}
+    data = [
+        (
+            f"`{key}`",
+            f"{value:.3g}" if isinstance(value, float) else str(value),
+            str(first["settings"].get(key, "")),
+            f"{importances[key]:.2f}" if key in importances else "",
+        )
+        for key, value in sorted(
+            best["settings"].items(), key=lambda item: -importances.get(item[0], 0.0)
+        )
+    ]
+    score = "" if first["value"] is None else f"{first['value'] * 100:.1f}"
+    data.insert(0, ("score", f"{best['score'] * 100:.1f}", score, ""))
+    header = ("", f"trial {best['number']}, the best", "trial 0", "importance")
+    return md.table(data, header, aligns=("l", "r", "r", "r"))
+
+
+def score_table(md: MarkdownRenderer, result: dict[str, Any]) -> str:
+    """RETURNS (str): F1 by row, with the paper's figures below each row."""
+    rows = summarize(result["runs"])
+    note = ""
+    if len(rows) > MAX_ROWS:
+        rows = sorted(rows, key=lambda row: -row.score("rel_micro_f").mean)[:MAX_ROWS]
+        note = f"\n\nThe {MAX_ROWS} best by relations, of {len(summarize(result['runs']))}."
+    paper = TABLES.get(result.get("paper") or "", {})
+    data = []
+    for row in rows:
+        found = [str(row.score(key)) for key in F_SCORES]
+        data.append((_name(row), str(len(row.runs)), f"{row.n_parameters:,}", *found))
+        figures = paper.get(row.name, {})
+        if figures and row.part == "all":
+            theirs = [f"{figures[key]:.1f}" if key in figures else "" for key in F_SCORES]
+            data.append((f"— the paper ({SETTING})", "", "", *theirs))
+    header = ("", "runs", "parameters", *F_SCORES.values())
+    return md.table(data, header, aligns=("l", *"r" * (len(header) - 1))) + note
+
+
+def precision_table(md: MarkdownRenderer, result: dict[str, Any]) -> str:
+    """RETURNS (str): Precision, recall and F1 of a protocol with one row."""
+    paper = TABLES.get(result.get("paper") or "", {})
+    data = []
+    for row in summarize(result["runs"]):
+        for key, title in (("ents", "entities"), ("rel", "relations")):
+            for mean in ("micro", "macro"):
+                names = [f"{key}_{mean}_{metric}" for metric in METRICS]
+                found = [str(row.score(name)) for name in names]
+                figures = paper.get(row.name, {}) if row.part == "all" else {}
+                theirs = [f"{figures[name]:.1f}" if name in figures else "" for name in names]
+                data.append((f"{title}, {mean}{_part(row)}", *found, *(theirs if paper else ())))
+    header = ["", *METRICS.values()]
+    if paper:
+        header += [f"the paper's {metric}" for metric in METRICS.values()]
+    return md.table(data, header, aligns=("l", *"r" * (len(header) - 1)))
+
+
+def _name(row: Row) -> str:
+    return f"{row.name}{_part(row)}"
+
+
+def _part(row: Row) -> str:
+    return ", without texts of the training data" if row.part == "without_repeats" else ""
