@@ -309,3 +309,7 @@ class Errors(metaclass=ErrorsWithCodes):
     )
     D310 = "Another protocol is at work in {path}. Wait for its end, or name another output folder."
     D311 = "The config {path} can't be trained: {problem}"
+    D312 = (
+        "Can't read '{options}'. See --help for the options; a setting of the config has a dot: "
+        "--training.max_epochs 5."
+    )
