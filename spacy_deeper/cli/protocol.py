@@ -1,6 +1,8 @@
 """`relations protocol …`: trainings over seeds, folds, ablations, depths, and a search."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -367,10 +369,32 @@ def _run(
 
 def _read_config(path: Path, ctx: typer.Context) -> "Config":
     """Read the config, with the overrides of the command line, not interpolated."""
+    from click import NoSuchOption
     from spacy.cli._util import parse_config_overrides
 
-    # A copy, as spaCy empties the list.
-    return read_config(path, parse_config_overrides(list(ctx.args)))
+    try:
+        with redirect_stdout(StringIO()):
+            # A copy, as spaCy empties the list.
+            overrides = parse_config_overrides(list(ctx.args))
+    except (NoSuchOption, SystemExit):
+        raise ValueError(Errors.D312.format(options=" ".join(ctx.args))) from None
+    config = read_config(path)
+    _check_names(path, config, overrides)
+    return read_config(path, overrides)
+
+
+def _check_names(path: Path, config: "Config", overrides: Iterable[str]) -> None:
+    """Complain of settings that spaCy would pass over: misspelt ones."""
+    from spacy import Language
+
+    known = {
+        "vars": set(config.get("vars", {})),
+        "training": {*config["training"], *Language.default_config["training"]},
+    }
+    for section, name in (key.split(".", 1) for key in overrides):
+        if section in known and name.partition(".")[0] not in known[section]:
+            problem = Errors.D156.format(paths=path, section=section, name=name, hint="")
+            raise ValueError(problem)
 
 
 def _about(title: str, paper: str) -> dict[str, Any]:

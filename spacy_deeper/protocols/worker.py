@@ -97,7 +97,7 @@ def work(
     model = folder / MODEL
     output = model if keep_models or select == "best" else None
     if output is not None:
-        output.mkdir(exist_ok=True)
+        output.mkdir(parents=True, exist_ok=True)
     nlp, _ = train(nlp, output, use_gpu=gpu_id, stdout=sys.stdout, stderr=StringIO())
     seconds = perf_counter() - start
     if select == "best":

@@ -52,7 +52,7 @@ def is_alive(pid):
     return not (status.exists() and "(zombie)" in status.read_text())
 
 
-def eventually(condition, seconds=20):
+def eventually(condition, seconds=60):
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
@@ -99,11 +99,11 @@ def test_other_runs_are_refused(tmp_path, make_runs, what):
 
 def test_a_refused_run_leaves_the_results_alone(tmp_path, make_runs):
     runs = make_runs(a={}, b={})
-    run_protocol("test", runs, tmp_path, OPTIONS)
+    run_protocol("test", runs, tmp_path, OPTIONS, about={})
     before = (tmp_path / RESULTS).read_bytes()
     runs[1] = replace(runs[1], seed=1)
     with pytest.raises(ValueError, match=r"D300.*b is another one"):
-        run_protocol("test", runs, tmp_path, OPTIONS)
+        run_protocol("test", runs, tmp_path, OPTIONS, about={})
     assert (tmp_path / RESULTS).read_bytes() == before
 
 
@@ -161,8 +161,10 @@ def test_ctrl_c_ends_the_runs(tmp_path, make_runs):
     found = []
 
     def interrupt():
-        found.extend(pids(tmp_path, "a", "b"))
-        os.kill(os.getpid(), signal.SIGINT)
+        try:
+            found.extend(pids(tmp_path, "a", "b"))
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):
@@ -244,7 +246,7 @@ def test_dev_data_are_in_the_results(tmp_path, make_runs):
     (run,) = make_runs(a={})
     dev = tmp_path / "dev.spacy"
     dev.write_text("dev")
-    results = run_protocol("test", [replace(run, dev=dev)], tmp_path, OPTIONS)
+    results = run_protocol("test", [replace(run, dev=dev)], tmp_path, OPTIONS, about={})
     assert str(dev) in results["data"]
 
 
