@@ -278,6 +278,10 @@ class Errors(metaclass=ErrorsWithCodes):
     )
     D310 = "Another protocol is at work in {path}. Wait for its end, or name another output folder."
     D311 = "The config {path} can't be trained: {problem}"
+    D312 = (
+        "Can't read '{options}'. See --help for the options; a setting of the config has a dot: "
+        "--training.max_epochs 5."
+    )
     D320 = (
         "A search needs Optuna and scikit-learn ({problem}). "
         "Install them: pip install 'spacy-deeper[search]'."
@@ -307,18 +311,4 @@ class Errors(metaclass=ErrorsWithCodes):
     D341 = (
         "Folds are made by scikit-learn ({problem}). Install it: "
         "pip install 'spacy-deeper[protocols]'."
-    )
-    D308 = (
-        "The config's {corpus} does not read the protocol's data. Let it read ${{paths.{name}}}, "
-        "as configs/base.cfg does."
-    )
-    D309 = (
-        "{path} has the results of another protocol: its {name} is {found}, and now {value}. "
-        "Name another output folder, or remove this one."
-    )
-    D310 = "Another protocol is at work in {path}. Wait for its end, or name another output folder."
-    D311 = "The config {path} can't be trained: {problem}"
-    D312 = (
-        "Can't read '{options}'. See --help for the options; a setting of the config has a dot: "
-        "--training.max_epochs 5."
     )
