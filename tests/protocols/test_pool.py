@@ -62,9 +62,14 @@ def eventually(condition, seconds=60):
 
 
 def test_results_are_in_the_order_of_the_runs(tmp_path, make_runs):
-    runs = make_runs(slow={"wait_for": str(tmp_path / "fast" / "result.json")}, fast={})
+    runs = make_runs(slow={"wait_for": str(tmp_path / "go")}, fast={})
     seen = []
-    results = run_all(runs, tmp_path, OPTIONS, 2, on_result=lambda result: seen.append(result))
+
+    def see(result):
+        seen.append(result)
+        (tmp_path / "go").touch()
+
+    results = run_all(runs, tmp_path, OPTIONS, 2, on_result=see)
     assert [result["name"] for result in results] == ["slow", "fast"]
     assert [result["name"] for result in seen] == ["fast", "slow"]
 
@@ -223,11 +228,10 @@ def test_results_are_complete_after_each_run(tmp_path, make_runs, monkeypatch):
 
     def read(result):
         seen.append(json.loads((tmp_path / RESULTS).read_text()))
+        (tmp_path / "go").touch()
 
     monkeypatch.setattr("spacy_deeper.protocols.results.print_result", read)
-    runs = make_runs(
-        a={"wait_for": str(tmp_path / "runs" / "b" / "result.json")}, b={}, c={"fail": "x"}
-    )
+    runs = make_runs(a={"wait_for": str(tmp_path / "go")}, b={}, c={"fail": "x"})
     with pytest.raises(ValueError, match="D302"):
         run_protocol("test", runs, tmp_path, OPTIONS, 2, about={"folds": 3}, silent=False)
     assert [[run["name"] for run in results["runs"]] for results in seen] == [["b"], ["a", "b"]]

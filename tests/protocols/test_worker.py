@@ -195,7 +195,7 @@ def test_kept_models_can_be_trained_further(tmp_path, data, dev):
     config = tiny_config()
     do(make_run(data, dev=data / "dev.spacy" if dev else None), tmp_path, config, "last", True)
     kept = sorted(path.name for path in (tmp_path / "model").iterdir())
-    assert kept == ["model-best", "model-last"] if dev else ["model-last"]
+    assert kept == (["model-best", "model-last"] if dev else ["model-last"])
     for name in kept:
         assert spacy.load(tmp_path / "model" / name).pipe_names == config["nlp"]["pipeline"]
         path = tmp_path / "model" / name / "config.cfg"
