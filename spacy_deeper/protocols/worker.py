@@ -19,6 +19,7 @@ from time import monotonic, perf_counter
 from typing import IO, Any
 
 import srsly
+import torch
 from spacy.cli._util import setup_gpu
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin
@@ -33,6 +34,7 @@ from ..errors import Errors
 from ..evaluation import evaluate
 from ..models.size import count_parameters
 from ..training.convert import write_atomically
+from .environment import machine, versions
 from .runs import Run
 
 JOB, PROGRESS, RESULT, MODEL = "job.json", "progress.json", "result.json", "model"
@@ -118,6 +120,9 @@ def work(
     return {
         **run.to_dict(),
         "n_test": {"all": len(examples), "without_repeats": len(unseen)},
+        "machine": machine(),
+        "versions": versions(),
+        "threads": torch.get_num_threads(),
         "n_parameters": n_parameters,
         "n_steps": srsly.read_json(folder / PROGRESS)["step"],
         "seconds": seconds,

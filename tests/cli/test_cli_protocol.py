@@ -217,6 +217,9 @@ def test_failed_runs(here, monkeypatch):
     [
         (("--select", "first"), "D108", "--select"),
         (("--select", "best"), "D305", "--dev"),
+        (("--select", "best", "--dev", "dev.spacy", "--test", "dev.spacy"), "D305", "--dev"),
+        (("--training.seed", 3), "D314", "--seeds"),
+        (("--paths.train", "train.spacy"), "D314", "--train"),
         (("--gpu-id", 99), "D163", "99"),
         (("--dev", "no.spacy"), "D161", "no.spacy"),
         (("--train", "no.spacy"), "D161", "no.spacy"),
@@ -265,6 +268,7 @@ def test_data_without_docs(here):
         (("--re", "-1"), "D306", "--re"),
         (("--shared", "1-2-3"), "D306", "--shared"),
         (("--shared", ""), "D306", "--shared"),
+        (("--shared", "0-1"), "D306", "At least one"),
         (("--cells", "gru,rnn"), "D108", "'rnn'"),
     ],
 )

@@ -1,4 +1,6 @@
+import platform
 import sys
+from importlib.metadata import version
 
 import pytest
 import spacy
@@ -158,6 +160,8 @@ def test_scores(tmp_path, data):
     assert Run.from_dict({key: result[key] for key in run.to_dict()}) == run
     assert {"ents_micro_f", "rel_macro_f", "rel_per_type"} <= result["scores"]["all"].keys()
     assert result["n_test"] == {"all": 3, "without_repeats": 3}
+    assert result["versions"]["torch"] == version("torch")
+    assert result["machine"]["python"] == platform.python_version()
     assert list(result["scores"]) == ["all"]
     assert not (tmp_path / "model").exists()
 
