@@ -93,7 +93,7 @@ def _draw_search(figure: Any, result: dict[str, Any]) -> None:
         score = next((value * 100 for value in values if value is not None), None)
         if score is None:
             continue
-        complete = trial["value"] is not None
+        complete = trial["state"] == "complete"
         axes.plot(trial["number"], score, "o" if complete else "x", color="tab:blue", ms=5)
         if complete:
             highest.append(max([score, *highest]))
