@@ -74,7 +74,8 @@ def _draw_bars(figure: Any, rows: list[Row], paper: dict[str, dict[str, float]])
         axes.set_ylabel("F1")
         axes.margins(x=0.15)
         axes.grid(axis="y", alpha=0.3)
-        axes.legend(fontsize="small")
+    # Both plots have the same: outside, where it covers no point.
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
 
 
 def _draw_map(figure: Any, rows: list[Row]) -> None:
