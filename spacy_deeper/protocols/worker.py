@@ -89,7 +89,7 @@ def work(
     if evaluations is not None:
         complete["training"]["eval_frequency"] = ceil(n_steps / evaluations)
     complete["training"]["logger"] = {
-        "@loggers": "spacy_deeper.ProgressFile.v1",
+        "@loggers": "protocol_progress",
         "path": str(folder / PROGRESS),
         "n_steps": n_steps,
     }
@@ -214,7 +214,8 @@ def without_repeats(examples: Iterable[Example], train: Iterable[Example]) -> It
     return (eg for eg in examples if "".join(eg.reference.text.split()) not in seen)
 
 
-@registry.loggers("spacy_deeper.ProgressFile.v1")
+# No entry point, as nobody else is to use it: no trained pipeline has it in its config.
+@registry.loggers("protocol_progress")
 def progress_file(path: str, n_steps: int) -> Callable[..., tuple[Callable, Callable]]:
     """Create a training logger that keeps one JSON file up to date, for another process to read."""
 
