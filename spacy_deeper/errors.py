@@ -330,7 +330,7 @@ class Errors(metaclass=ErrorsWithCodes):
         "NER-specific and {re} RE-specific ones. Set [vars] in the config."
     )
     D305 = "--select best needs --dev: data to choose the checkpoint by, and not the test data."
-    D306 = "{option} must be like 1-3 or 0,2, and is '{value}'."
+    D306 = "{option} must be like 1-3 or 1,3, and is '{value}'. At least one layer is shared."
     D307 = (
         "{texts} different texts can't be split into {parts} parts. Make fewer folds, or hold a "
         "larger part out, or none (--dev-fraction 0)."
@@ -345,6 +345,15 @@ class Errors(metaclass=ErrorsWithCodes):
     )
     D310 = "Another protocol is at work in {path}. Wait for its end, or name another output folder."
     D311 = "The config {path} can't be trained: {problem}"
+    D312 = (
+        "Can't read '{options}'. See --help for the options; a setting of the config has a dot: "
+        "--training.max_epochs 5."
+    )
+    D313 = (
+        "{path} is there already, of other data or another split. Name another output folder, or "
+        "remove this one."
+    )
+    D314 = "{key} is set by the protocol for each run. Use {option} instead."
     D320 = (
         "A search needs Optuna and scikit-learn ({problem}). "
         "Install them: pip install 'spacy-deeper[search]'."

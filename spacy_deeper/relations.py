@@ -20,6 +20,8 @@ from .errors import Errors
 
 USER_DATA_KEY = "spacy_deeper.relations"
 EXTENSION = "relations"
+#: The group in `doc.spans` of the entities that `doc.ents` can't hold.
+OVERLAPPING = "overlapping"
 
 
 class Relation(NamedTuple):

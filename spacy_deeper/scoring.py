@@ -18,7 +18,7 @@ from spacy.training import Example
 from spacy.util import registry
 
 from .errors import Warnings
-from .relations import get_relations, has_relations
+from .relations import OVERLAPPING, get_relations, has_relations
 
 Scorer: TypeAlias = Callable[..., dict[str, Any]]
 Counts: TypeAlias = defaultdict[str, PRFScore]
@@ -50,6 +50,9 @@ def make_relation_scorer() -> Scorer:
 
 def score_entities(examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
     """Score `doc.ents`. An entity is right if its text span and its label are.
+
+    Entities of a reference that overlap others, if `relations convert --overlap spans` kept them in
+    `doc.spans`, are to be found too, though `doc.ents` can't hold both.
 
     As in spaCy, references without any entity annotation are skipped, and so are predictions that
     touch a token whose annotation is missing.
@@ -132,9 +135,13 @@ def score_relation_keys(
 
 
 def entity_keys(doc: Doc) -> set[tuple[str, Place]]:
-    """Get the entities of a doc, as what can be compared with those of another: label, place."""
+    """Get the entities of a doc, as what can be compared with those of another: label, place.
+
+    Those that overlap others and were kept in `doc.spans` count too.
+    """
     at = text_offsets(doc)
-    return {(ent.label_, at(ent.start_char, ent.end_char)) for ent in doc.ents}
+    ents = [*doc.ents, *doc.spans.get(OVERLAPPING, ())]
+    return {(ent.label_, at(ent.start_char, ent.end_char)) for ent in ents}
 
 
 def relation_keys(doc: Doc) -> set[RelationKey]:

@@ -379,3 +379,14 @@ def test_references_without_any_relations_set_are_warned_of() -> None:
         score_relations([Example(gold.copy(), gold)])
     set_relations(gold, [])
     score_relations([Example(gold.copy(), gold)])
+
+
+def test_entities_that_overlap_are_missed():
+    """They are in doc.spans, as doc.ents can't hold them."""
+    gold, pred = (Doc(VOCAB, words=["a", "b", "c"]) for _ in range(2))
+    for doc in (gold, pred):
+        doc.ents = [Span(doc, 0, 2, label="Drug")]
+    gold.spans["overlapping"] = [Span(gold, 1, 2, label="Effect")]
+    scores = score_entities([Example(pred, gold)])
+    assert (scores["ents_micro_p"], scores["ents_micro_r"]) == (1.0, 0.5)
+    assert scores["ents_per_type"]["Effect"]["r"] == 0.0

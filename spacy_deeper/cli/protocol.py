@@ -1,6 +1,8 @@
 """`relations protocol …`: trainings over seeds, folds, ablations, depths, and a search."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,6 +27,13 @@ run's training ends.
 """
 
 app = typer.Typer(name="protocol", help=HELP, no_args_is_help=True, rich_markup_mode=None)
+#: What a protocol sets in the config of each run, and the option for it.
+OWN = {
+    "training.seed": "--seeds",
+    "system.seed": "--seeds",
+    "paths.train": "--train",
+    "paths.dev": "--dev",
+}
 OVERRIDES = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 ConfigFile = Annotated[Path, typer.Argument(help="Complete training config")]
@@ -70,7 +79,7 @@ def seeds_cli(
     with one_line_errors():
         _check_select(select, dev)
         settings = {"Seeds": dict[str, Any]()}
-        runs = _rows(settings, train, test, dev, seeds, output)
+        runs = _rows(settings, train, test, dev, seeds, output, select)
         about = _about(title or "Seeds", paper)
         _run("seeds", ctx, config, output, runs, n_process, select, keep_models, gpu_id, about)
 
@@ -97,7 +106,7 @@ def ablation_cli(
     with one_line_errors():
         _check_select(select, dev)
         settings = ablation_rows(_read_config(config, ctx).interpolate().get("vars", {}))
-        runs = _rows(settings, train, test, dev, seeds, output)
+        runs = _rows(settings, train, test, dev, seeds, output, select)
         about = _about(title or "Ablation", paper)
         _run("ablation", ctx, config, output, runs, n_process, select, keep_models, gpu_id, about)
 
@@ -129,8 +138,10 @@ def depths_cli(
         _check_select(select, dev)
         numbers = {"--shared": shared, "--ner": ner, "--re": re}
         depths = [_numbers(option, text) for option, text in numbers.items()]
+        if 0 in depths[0]:
+            raise ValueError(Errors.D306.format(option="--shared", value=shared))
         settings = depth_rows(_cells(cells), *depths)
-        runs = _rows(settings, train, test, dev, seeds, output)
+        runs = _rows(settings, train, test, dev, seeds, output, select)
         about = _about(title or "Depths", paper)
         _run("depths", ctx, config, output, runs, n_process, select, keep_models, gpu_id, about)
 
@@ -145,7 +156,7 @@ def folds_cli(
     dev_fraction: Annotated[
         float, typer.Option(min=0, max=0.5, help="Part to hold out as data/dev.spacy first")
     ] = 0.1,
-    split_seed: Annotated[int, typer.Option(help="Seed of the folds")] = 0,
+    split_seed: Annotated[int, typer.Option(min=0, help="Seed of the folds")] = 0,
     seeds: Seeds = 1,
     n_process: NProcess = 1,
     keep_models: KeepModels = False,
@@ -265,9 +276,10 @@ def search_cli(
             from ..protocols.space import config_as_point, read_space
         except ImportError as err:
             raise ValueError(Errors.D320.format(problem=err)) from err
-        from ..protocols.checks import check_gpu
+        from ..protocols.checks import check_config, check_gpu
         from ..protocols.folder import RESULTS, claimed
-        from ..protocols.splits import join
+        from ..protocols.runs import Run
+        from ..protocols.splits import join, read
 
         check_gpu(gpu_id)
         names = [name.strip() for name in metric.split(",")]
@@ -281,12 +293,16 @@ def search_cli(
             "select": "last",
             "keep_models": False,
             "gpu_id": gpu_id,
-            "evaluations": evaluations or complete["training"].get("max_epochs") or 10,
+            "evaluations": evaluations or _max_epochs(complete) or 10,
         }
+        read([dev])
         with claimed(output, {"protocol": "search"}):
+            joined = join(train, output / "data" / "train.spacy")
+            variables = {key: None for key in drawn_from if key.startswith("vars.")}
+            check_config(config, complete, Run("", "", joined, dev, dev=dev), variables)
             search = Search(
                 drawn_from,
-                join(train, output / "data" / "train.spacy"),
+                joined,
                 dev,
                 output,
                 options,
@@ -312,13 +328,16 @@ def _rows(
     dev: Path | None,
     seeds: int,
     output: Path,
+    select: str,
 ) -> "Callable[[], list[Run]]":
     """Return what makes a run for each row and seed, now that the data are there."""
-    from ..protocols.runs import Run
+    from ..protocols.runs import Run, file_hash
     from ..protocols.splits import join, read
 
     for path in [*train, test, *([dev] if dev else [])]:
         read([path])
+    if select == "best" and dev is not None and file_hash(dev) == file_hash(test):
+        raise ValueError(Errors.D305)
 
     def make_runs() -> list[Run]:
         joined = join(train, output / "data" / "train.spacy")
@@ -359,7 +378,7 @@ def _run(
     split = split or {}
     with claimed(output, {"protocol": name, **split}):
         runs = make_runs()
-        check_config(config, complete, runs[0])
+        check_config(config, complete, runs[0], runs[0].settings)
         about = {**about, **split}
         run_protocol(name, runs, output, options, n_process, about=about, silent=False)
     say_good(f"{len(runs)} runs are in {output / RESULTS}")
@@ -367,10 +386,40 @@ def _run(
 
 def _read_config(path: Path, ctx: typer.Context) -> "Config":
     """Read the config, with the overrides of the command line, not interpolated."""
+    from click import NoSuchOption
     from spacy.cli._util import parse_config_overrides
 
-    # A copy, as spaCy empties the list.
-    return read_config(path, parse_config_overrides(list(ctx.args)))
+    try:
+        with redirect_stdout(StringIO()):
+            # A copy, as spaCy empties the list.
+            overrides = parse_config_overrides(list(ctx.args))
+    except (NoSuchOption, SystemExit):
+        raise ValueError(Errors.D312.format(options=" ".join(ctx.args))) from None
+    config = read_config(path)
+    _check_names(path, config, overrides)
+    return read_config(path, overrides)
+
+
+def _check_names(path: Path, config: "Config", overrides: Iterable[str]) -> None:
+    """Complain of settings that spaCy would pass over: misspelt ones."""
+    from spacy import Language
+
+    known = {
+        "vars": set(config.get("vars", {})),
+        "training": {*config["training"], *Language.default_config["training"]},
+    }
+    for key in overrides:
+        if key in OWN:
+            raise ValueError(Errors.D314.format(key=key, option=OWN[key]))
+        section, name = key.split(".", 1)
+        if section in known and name.partition(".")[0] not in known[section]:
+            problem = Errors.D156.format(paths=path, section=section, name=name, hint="")
+            raise ValueError(problem)
+
+
+def _max_epochs(config: "Config") -> int:
+    epochs = config.interpolate()["training"].get("max_epochs", 0)
+    return max(0, epochs) if isinstance(epochs, int) else 0
 
 
 def _about(title: str, paper: str) -> dict[str, Any]:

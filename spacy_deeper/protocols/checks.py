@@ -17,14 +17,15 @@ from .runs import Run
 from .worker import run_config
 
 
-def check_config(path: Path, config: Config, run: Run) -> None:
+def check_config(path: Path, config: Config, run: Run, changed: Iterable[str]) -> None:
     """Build a run's pipeline, untrained, and see that the config trains it on the run's data.
 
     path (Path): The config's file, for the errors.
     config (Config): The config, not interpolated.
-    run (Run): One of the protocol's. All are to change the same settings.
+    run (Run): One of the protocol's.
+    changed (Iterable[str]): What its runs change in [vars].
     """
-    _check_settings(config, run.settings)
+    _check_settings(config, changed)
     with TemporaryDirectory() as folder:
         complete = run_config(config, run, Path(folder))
         try:

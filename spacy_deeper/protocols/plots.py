@@ -39,26 +39,43 @@ def plot(path: Path, result: dict[str, Any]) -> bytes:
 
 
 def _draw_bars(figure: Any, rows: list[Row], paper: dict[str, dict[str, float]]) -> None:
-    """Draw one plot for entities and one for relations, a group of bars for each row."""
+    """Draw one plot for entities and one for relations: means with their deviations, and runs."""
     keys = list(F_SCORES)
     for axes, pair in zip(figure.subplots(1, 2), (keys[:2], keys[2:]), strict=True):
-        lowest = 100.0
+        labelled: set[str] = set()
+
+        def label(text: str, labelled: set[str] = labelled) -> str | None:
+            new = text not in labelled
+            labelled.add(text)
+            return text if new else None
+
         for k, (key, color) in enumerate(zip(pair, ("tab:blue", "tab:orange"), strict=True)):
             for i, row in enumerate(rows):
-                x, score = i + (k - 0.5) * 0.4, row.score(key)
-                label = F_SCORES[key].partition(", ")[2] if i == 0 else None
-                axes.bar(x, score.mean, 0.36, yerr=score.std, color=color, alpha=0.6, label=label)
-                axes.plot([x] * len(score.values), score.values, ".", color="black", ms=4)
+                x, score = i + (k - 0.5) * 0.3, row.score(key)
+                name = F_SCORES[key].partition(", ")[2]
+                axes.errorbar(
+                    x,
+                    score.mean,
+                    score.std,
+                    fmt="o",
+                    color=color,
+                    capsize=4,
+                    ms=7,
+                    label=label(name),
+                )
+                axes.plot(
+                    [x + 0.07] * len(score.values), score.values, ".", color=color, ms=5, alpha=0.5
+                )
                 theirs = paper.get(row.name, {}).get(key)
                 if theirs is not None:
-                    label = "the paper" if i == k == 0 else None
-                    axes.plot(x, theirs, "_", color="red", ms=16, mew=2, label=label)
-                lowest = min([lowest, *score.values, *([theirs] if theirs is not None else [])])
-        axes.set_ylim(max(0, lowest - 8), 100)
+                    axes.plot(x, theirs, "_", color=color, ms=14, mew=2, label=label("the paper"))
         axes.set_xticks(range(len(rows)), [row.name for row in rows], rotation=20, ha="right")
         axes.set_title(F_SCORES[pair[0]].partition(", ")[0])
         axes.set_ylabel("F1")
-        axes.legend(loc="upper right", fontsize="small")
+        axes.margins(x=0.15)
+        axes.grid(axis="y", alpha=0.3)
+    # Both plots have the same: outside, where it covers no point.
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
 
 
 def _draw_map(figure: Any, rows: list[Row]) -> None:
@@ -93,7 +110,7 @@ def _draw_search(figure: Any, result: dict[str, Any]) -> None:
         score = next((value * 100 for value in values if value is not None), None)
         if score is None:
             continue
-        complete = trial["value"] is not None
+        complete = trial["state"] == "complete"
         axes.plot(trial["number"], score, "o" if complete else "x", color="tab:blue", ms=5)
         if complete:
             highest.append(max([score, *highest]))

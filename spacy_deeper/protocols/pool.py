@@ -35,7 +35,7 @@ def run_all(
     options: dict[str, Any],
     n_process: int = 1,
     *,
-    on_result: Callable[[dict[str, Any]], None] = lambda result: None,
+    on_results: Callable[[list[dict[str, Any]]], None] = lambda results: None,
     silent: bool = True,
 ) -> list[dict[str, Any]]:
     """Run what is not finished yet, `n_process` at a time.
@@ -45,18 +45,19 @@ def run_all(
     runs (Iterable[Run]): The runs, of different names.
     folder (Path): Where to keep them, a folder for each.
     options (Dict[str, Any]): What `worker.work` takes.
-    on_result (Callable[[Dict[str, Any]], None]): Called with each result when it is there.
+    on_results (Callable[[List[Dict[str, Any]]], None]): Called with the results that are there
+        already, and with each new one.
     silent (bool): Show no progress. It is never shown where there is no terminal.
     RETURNS (List[Dict[str, Any]]): The results in the order of the runs: see `worker.work`.
     """
     runs = list(runs)
     found = {run.name: finished(run, folder, options) for run in runs}
     results = {name: result for name, result in found.items() if result is not None}
-    for result in results.values():
-        on_result(result)
+    if results:
+        on_results(list(results.values()))
     failed = []
     missing = [run for run in runs if run.name not in results]
-    n_process = min(n_process, max(1, len(missing)))
+    n_process = min(n_process, len(runs))  # as in a first start, so that threads are as many
     bar = tqdm(total=len(runs), unit="run", disable=silent or None, bar_format=BAR)
     bar.update(len(results))
     stop = Event()
@@ -73,7 +74,7 @@ def run_all(
                 except (RuntimeError, OSError) as problem:
                     failed.append((run, problem))
                 else:
-                    on_result(results[run.name])
+                    on_results([results[run.name]])
         except BaseException:
             stop.set()
             pool.shutdown(cancel_futures=True)
@@ -108,8 +109,12 @@ def finished(run: Run, folder: Path, options: dict[str, Any]) -> dict[str, Any] 
     path = folder / run.name / RESULT
     if not path.exists():
         return None
-    result: dict[str, Any] = srsly.read_json(path)
-    if result["fingerprint"] != run.fingerprint(options):
+    try:
+        result: dict[str, Any] = srsly.read_json(path)
+        known = result["fingerprint"] == run.fingerprint(options)
+    except (ValueError, TypeError, KeyError):
+        known = False  # it is no result
+    if not known:
         raise ValueError(Errors.D300.format(path=path.parent))
     return result
 
@@ -158,7 +163,8 @@ def execute(
 def _process(here: Path, log: Any, n_process: int) -> "Iterator[subprocess.Popen[bytes]]":
     """Start the worker of a run's folder, and see that nothing is left of it."""
     # Processes that compete for cores with all of their threads stall each other.
-    threads = str(max(1, (os.cpu_count() or 1) // n_process))
+    n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    threads = str(max(1, (n_cores or 1) // n_process))
     env = {"OMP_NUM_THREADS": threads, **os.environ, "PYTHONIOENCODING": "utf-8"}
     # The worker ends when its standard input does: see `worker.end_with_parent`.
     pipes = {"stdin": subprocess.PIPE, "stdout": log, "stderr": subprocess.STDOUT}

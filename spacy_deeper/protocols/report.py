@@ -48,25 +48,42 @@ def describe(result: dict[str, Any]) -> str:
     if result["protocol"] == "search":
         trials = result["trials"]
         states = Counter(trial["state"] for trial in trials)
-        done = f"{len(trials)} trials ({', '.join(f'{n} {state}' for state, n in states.items())})"
+        counts = ", ".join(f"{n} {state}" for state, n in states.items())
+        done = f"{len(trials)} trials ({counts})"
         how = f"the mean of {', '.join(result['metric'])} of the last checkpoint counts"
+        environments = [result]
     else:
-        trials = result["runs"]
+        trials = environments = result["runs"]
         seeds = ", ".join(str(seed) for seed in sorted({run["seed"] for run in trials}))
         of = "" if len(trials) == result["n_runs"] else f" of {result['n_runs']}"
         done = f"{len(trials)}{of} runs, seeds {seeds}"
-        how = f"the {result['options']['select']} checkpoint of each is scored"
+        n_docs = "/".join(str(n) for n in sorted({run["n_test"]["all"] for run in trials}))
+        how = (
+            f"the {result['options']['select']} checkpoint of each is scored on {n_docs} documents"
+        )
+    if "folds" in result:
+        how += (
+            f". {result['folds']} folds, seed {result['split_seed']}, stratified by the number of "
+            f"relations, after {result['dev_fraction']:.0%} of the documents were held out"
+        )
     hours = sum(trial["seconds"] or 0 for trial in trials) / 3600
-    packages = ", ".join(f"{name} {number}" for name, number in result["versions"].items())
+    where = " or ".join(sorted({_environment(item) for item in environments}))
     return (
-        f"Protocol `{result['protocol']}`: {done}; {how}. {hours:.1f} hours of training in all, on "
-        f"{result['machine']['cpu']}, with Python {result['machine']['python']}, {packages}."
+        f"Protocol `{result['protocol']}`: {done}; {how}. {hours:.1f} hours of training, {where}."
     )
+
+
+def _environment(item: dict[str, Any]) -> str:
+    packages = ", ".join(f"{name} {number}" for name, number in item["versions"].items())
+    threads = f", {item['threads']} thread(s)" if "threads" in item else ""
+    machine = item["machine"]
+    return f"on {machine['cpu']}{threads}, with Python {machine['python']}, {packages}"
 
 
 def settings_table(md: MarkdownRenderer, result: dict[str, Any]) -> str:
     """RETURNS (str): The best settings of a search beside those of its first trial."""
-    best, first = result["best"], result["trials"][0]
+    best = result["best"]
+    first = next(trial for trial in result["trials"] if trial["state"] == "complete")
     importances = result["importances"] or {}
     data = [
         (
@@ -79,9 +96,13 @@ def settings_table(md: MarkdownRenderer, result: dict[str, Any]) -> str:
             best["settings"].items(), key=lambda item: -importances.get(item[0], 0.0)
         )
     ]
-    score = "" if first["value"] is None else f"{first['value'] * 100:.1f}"
-    data.insert(0, ("score", f"{best['score'] * 100:.1f}", score, ""))
-    header = ("", f"trial {best['number']}, the best", "trial 0", "importance")
+    data.insert(0, ("score", f"{best['score'] * 100:.1f}", f"{first['value'] * 100:.1f}", ""))
+    header = (
+        "",
+        f"trial {best['number']}, the best",
+        f"trial {first['number']}, the first",
+        "importance",
+    )
     return md.table(data, header, aligns=("l", "r", "r", "r"))
 
 
@@ -100,7 +121,7 @@ def score_table(md: MarkdownRenderer, result: dict[str, Any]) -> str:
         figures = paper.get(row.name, {})
         if figures and row.part == "all":
             theirs = [f"{figures[key]:.1f}" if key in figures else "" for key in F_SCORES]
-            data.append((f"— the paper ({SETTING})", "", "", *theirs))
+            data.append((f"— the paper, on test ({SETTING})", "", "", *theirs))
     header = ("", "runs", "parameters", *F_SCORES.values())
     return md.table(data, header, aligns=("l", *"r" * (len(header) - 1))) + note
 

@@ -1,8 +1,6 @@
 """What a protocol found: one JSON file for all of its runs."""
 
-import platform
 from collections.abc import Iterable
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +11,6 @@ from ..training.convert import write_atomically
 from .folder import RESULTS
 from .pool import run_all
 from .runs import Run, file_hash
-
-PACKAGES = ("spacy-deeper", "spacy", "thinc", "torch", "spacy-transformers", "transformers")
 
 
 def run_protocol(
@@ -41,8 +37,6 @@ def run_protocol(
     files = sorted({path for run in runs for path in (run.train, run.dev, run.test) if path})
     results: dict[str, Any] = {
         "protocol": name,
-        "machine": machine(),
-        "versions": versions(),
         **about,
         "options": options,
         "data": {str(path): file_hash(path) for path in files},
@@ -50,14 +44,15 @@ def run_protocol(
         "runs": [],
     }
 
-    def add(result: dict[str, Any]) -> None:
-        results["runs"].append(result)
+    def add(new: list[dict[str, Any]]) -> None:
+        results["runs"] += new
         results["runs"].sort(key=lambda run: order[run["name"]])
         write_atomically(output / RESULTS, srsly.json_dumps(results, indent=1).encode() + b"\n")
         if not silent:
-            print_result(result)
+            for result in new:
+                print_result(result)
 
-    run_all(runs, output / "runs", options, n_process, on_result=add, silent=silent)
+    run_all(runs, output / "runs", options, n_process, on_results=add, silent=silent)
     return results
 
 
@@ -79,10 +74,17 @@ def read_results(path: Path) -> dict[str, Any]:
     """Read a results file, and complain if it is none or has no run."""
     try:
         results: dict[str, Any] = srsly.read_json(path)
-        known = {"protocol", "title", "versions", "machine"}
-        found = isinstance(results, dict) and known <= results.keys()
-        if not found or not (results.get("runs") or results.get("best")):
-            raise ValueError("it is no results file with a finished run")
+        if results["protocol"] == "search":
+            usable = bool(results["title"] and results["best"]["settings"] and results["trials"])
+        else:
+            usable = bool(
+                results["title"] and results["runs"][0]["scores"]["all"]["rel_micro_f"] >= 0
+            )
+        if not usable:
+            raise ValueError("it has no finished run")
+    except (TypeError, KeyError, IndexError):
+        problem = "it is no results file with a finished run"
+        raise ValueError(Errors.D340.format(path=path, problem=problem)) from None
     except (OSError, ValueError) as err:
         raise ValueError(Errors.D340.format(path=path, problem=err)) from None
     return results
@@ -99,26 +101,3 @@ def print_result(result: dict[str, Any]) -> None:
     )
     minutes = result["seconds"] / 60
     tqdm.write(f"{result['name']}: {found} (micro / macro F1), {minutes:.1f} min")
-
-
-def machine() -> dict[str, str]:
-    """RETURNS (Dict[str, str]): The processor and the operating system."""
-    cpu = platform.processor()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [
-            line.split(":", 1)[1] for line in info.read_text().splitlines() if "model name" in line
-        ]
-        cpu = names[0].strip() if names else cpu
-    return {"cpu": cpu, "system": platform.platform(), "python": platform.python_version()}
-
-
-def versions() -> dict[str, str]:
-    """RETURNS (Dict[str, str]): The versions of the packages that scores depend on."""
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found

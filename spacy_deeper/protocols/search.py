@@ -15,9 +15,9 @@ from tqdm import tqdm
 
 from ..errors import Errors
 from ..training.convert import write_atomically
+from .environment import machine, versions
 from .folder import RESULTS
 from .pool import BAR, LOG, Share, Stopped, execute
-from .results import machine, versions
 from .runs import Run, file_hash
 from .space import Space, distribution, overlay
 
@@ -90,7 +90,8 @@ class Search:
             "data": {str(path): file_hash(path) for path in (train, dev)},
         }
         self.study = self._open(seed)
-        if first is not None and not self._trials(*FINISHED, TrialState.WAITING):
+        known = [trial.params for trial in self._trials(*FINISHED)]
+        if first is not None and first not in known and not self._trials(TrialState.WAITING):
             self.study.enqueue_trial(first)
         self.lock = Lock()
         self.stop = Event()
@@ -273,7 +274,8 @@ def _to_dict(trial: FrozenTrial) -> dict[str, Any]:
         "number": trial.number,
         "state": STATES[trial.state],
         "settings": trial.params,
-        "value": trial.value,
+        # Optuna gives a pruned trial the score that it was pruned at.
+        "value": trial.value if trial.state is TrialState.COMPLETE else None,
         "intermediate": [value for _, value in sorted(trial.intermediate_values.items())],
         "seconds": trial.duration.total_seconds() if counts and trial.duration else None,
     }

@@ -14,6 +14,7 @@ from spacy.vocab import Vocab
 from ..errors import Errors
 from ..relations import get_relations
 from ..training.convert import write_atomically
+from .runs import file_hash
 
 FOLDS = "folds.json"
 
@@ -60,8 +61,13 @@ def write(docs: Iterable[Doc], path: Path) -> Path:
 
 def join(paths: Sequence[Path], output: Path) -> Path:
     """Return one file with the docs of all: the only one itself, or a new one."""
-    docs = read(paths)
-    return paths[0] if len(paths) == 1 else write(docs, output)
+    if len(paths) == 1:
+        return paths[0]
+    content = to_bin(read(paths)).to_bytes()
+    if output.exists() and output.read_bytes() != content:
+        raise ValueError(Errors.D313.format(path=output))
+    write_atomically(output, content)
+    return output
 
 
 def make_folds(
@@ -83,6 +89,16 @@ def make_folds(
     """
     docs = read(paths)
     dev, tests = split(docs, n_folds, dev_fraction, seed)
+    numbers = {
+        "seed": seed,
+        "files": [str(path) for path in paths],
+        "sha256": [file_hash(path) for path in paths],
+        "dev": dev,
+        "folds": tests,
+    }
+    if (folder / FOLDS).exists() and srsly.read_json(folder / FOLDS) != numbers:
+        raise ValueError(Errors.D313.format(path=folder / FOLDS))
+    write_atomically(folder / FOLDS, srsly.json_dumps(numbers).encode() + b"\n")
     if dev:
         write((docs[i] for i in dev), folder / "dev.spacy")
         write((docs[i] for i in _flat(tests)), folder / "rest.spacy")
@@ -96,8 +112,6 @@ def make_folds(
         for path, docs_bin in zip(fold, (train_bin, test_bin), strict=True):
             write_atomically(path, docs_bin.to_bytes())
         folds.append(fold)
-    numbers = {"seed": seed, "files": [str(p) for p in paths], "dev": dev, "folds": tests}
-    write_atomically(folder / FOLDS, srsly.json_dumps(numbers).encode() + b"\n")
     return folds
 
 

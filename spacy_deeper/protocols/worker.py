@@ -19,6 +19,7 @@ from time import monotonic, perf_counter
 from typing import IO, Any
 
 import srsly
+import torch
 from spacy.cli._util import setup_gpu
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin
@@ -33,6 +34,7 @@ from ..errors import Errors
 from ..evaluation import evaluate
 from ..models.size import count_parameters
 from ..training.convert import write_atomically
+from .environment import machine, versions
 from .runs import Run
 
 JOB, PROGRESS, RESULT, MODEL = "job.json", "progress.json", "result.json", "model"
@@ -87,7 +89,7 @@ def work(
     if evaluations is not None:
         complete["training"]["eval_frequency"] = ceil(n_steps / evaluations)
     complete["training"]["logger"] = {
-        "@loggers": "spacy_deeper.ProgressFile.v1",
+        "@loggers": "protocol_progress",
         "path": str(folder / PROGRESS),
         "n_steps": n_steps,
     }
@@ -97,7 +99,7 @@ def work(
     model = folder / MODEL
     output = model if keep_models or select == "best" else None
     if output is not None:
-        output.mkdir(exist_ok=True)
+        output.mkdir(parents=True, exist_ok=True)
     nlp, _ = train(nlp, output, use_gpu=gpu_id, stdout=sys.stdout, stderr=StringIO())
     seconds = perf_counter() - start
     if select == "best":
@@ -118,6 +120,9 @@ def work(
     return {
         **run.to_dict(),
         "n_test": {"all": len(examples), "without_repeats": len(unseen)},
+        "machine": machine(),
+        "versions": versions(),
+        "threads": torch.get_num_threads(),
         "n_parameters": n_parameters,
         "n_steps": srsly.read_json(folder / PROGRESS)["step"],
         "seconds": seconds,
@@ -209,7 +214,8 @@ def without_repeats(examples: Iterable[Example], train: Iterable[Example]) -> It
     return (eg for eg in examples if "".join(eg.reference.text.split()) not in seen)
 
 
-@registry.loggers("spacy_deeper.ProgressFile.v1")
+# No entry point, as nobody else is to use it: no trained pipeline has it in its config.
+@registry.loggers("protocol_progress")
 def progress_file(path: str, n_steps: int) -> Callable[..., tuple[Callable, Callable]]:
     """Create a training logger that keeps one JSON file up to date, for another process to read."""
 

@@ -13,13 +13,11 @@ from spacy.tokens import Doc, Span
 from spacy.util import filter_spans, get_words_and_spaces
 
 from ..errors import Errors
-from ..relations import Relation, get_relations, set_relations
+from ..relations import OVERLAPPING, Relation, get_relations, set_relations
 from .report import Place, Report
 
 OVERLAP = ("longest", "spans")
 ALIGN = ("expand", "contract", "strict")
-# The span group of the entities that doc.ents can't hold.
-OVERLAPPING = "overlapping"
 
 
 class Entity(NamedTuple):

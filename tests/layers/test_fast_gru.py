@@ -3,7 +3,7 @@
 import pytest
 import torch
 from torch import nn
-from torch.nn.utils.rnn import PackedSequence
+from torch.nn.utils.rnn import PackedSequence, pack_sequence
 
 from spacy_deeper.layers.pytorch.birnn import StackedBiRNN
 from spacy_deeper.layers.pytorch.fast_gru import GRU, FastGRU
@@ -56,6 +56,23 @@ def test_without_a_gradient_of_the_input():
     layer = GRU(3, 2, bidirectional=True)
     layer(PackedSequence(torch.randn(3, 3), torch.tensor([2, 1])))[0].data.sum().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in layer.parameters())
+
+
+@pytest.mark.parametrize("options", [{"num_layers": 2}, {"bias": False}, {"bidirectional": False}])
+def test_other_layers_are_torchs(options):
+    options = {"bidirectional": True, **options}
+    fast, own = GRU(3, 2, **options), nn.GRU(3, 2, **options)
+    own.load_state_dict(fast.state_dict())
+    packed = PackedSequence(torch.randn(3, 3), torch.tensor([2, 1]))
+    torch.testing.assert_close(fast(packed)[0].data, own(packed)[0].data)
+
+
+def test_unsorted_texts_are_torchs():
+    fast, own = GRU(3, 2, bidirectional=True), nn.GRU(3, 2, bidirectional=True)
+    own.load_state_dict(fast.state_dict())
+    packed = pack_sequence([torch.randn(1, 3), torch.randn(4, 3)], enforce_sorted=False)
+    for ours, theirs in zip(fast(packed), own(packed), strict=True):
+        torch.testing.assert_close(ours, theirs)
 
 
 def test_training_and_inference_agree():

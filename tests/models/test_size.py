@@ -25,7 +25,7 @@ ENCODER_WIDTH = 20
 
 
 @registry.architectures("test_size_encoder")
-def make_encoder(name, layers, pooling):
+def make_encoder(name, layers, pooling, cache_dir):
     """Stands in for the frozen transformer, with parameters that must not count."""
 
     def forward(model, docs, is_train):

@@ -27,6 +27,10 @@ def make_run(row, seed, base, *, settings=None, parts=("all",)):
         "settings": settings or {},
         "n_parameters": 6_000_000,
         "seconds": 90.0,
+        "n_test": {part: 10 for part in parts},
+        "machine": {"cpu": "A processor", "system": "An OS", "python": "3.11"},
+        "versions": {"spacy": "3.8.0"},
+        "threads": 1,
         "scores": scores,
     }
 
@@ -36,8 +40,6 @@ def make_results(runs, **fields):
         "protocol": "ablation",
         "title": "A title",
         "paper": None,
-        "machine": {"cpu": "A processor", "system": "An OS", "python": "3.11"},
-        "versions": {"spacy": "3.8.0"},
         "options": {"select": "last"},
         "n_runs": len(runs),
         "runs": runs,
@@ -80,7 +82,8 @@ def test_a_row_beside_the_paper():
         below = table[next(i for i, line in enumerate(table) if line.startswith(f"| {row} ")) + 1]
         theirs = [cell.strip() for cell in below.strip("|").split("|")][3:]
         assert theirs == [f"{TABLES['table3'][row][key]:.1f}" for key in F_SCORES]
-    assert "seeds 0, 1; the last checkpoint" in text
+    assert "seeds 0, 1; the last checkpoint of each is scored on 10 documents" in text
+    assert "on A processor, 1 thread(s), with Python 3.11, spacy 3.8.0." in text
     assert "8 runs" in text
     assert "0.2 hours" in text
 
@@ -111,6 +114,20 @@ def test_the_best_of_a_large_grid():
     shown = [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| row")]
     assert shown == [f"row {i:02}" for i in range(19, 7, -1)]
     assert "The 12 best by relations, of 20." in text
+
+
+def test_runs_of_two_machines():
+    runs = [make_run("Seeds", seed, 0.5) for seed in (0, 1)]
+    runs[1]["versions"] = {"spacy": "3.7.0"}
+    text = render([make_results(runs, protocol="seeds")], "Results", [None])
+    assert "spacy 3.7.0 or on A processor" in text
+
+
+def test_folds_say_how_they_were_made():
+    split = {"folds": 10, "split_seed": 3, "dev_fraction": 0.1}
+    text = render([make_results([make_run("Folds", 0, 0.5)], **split)], "Results", [None])
+    assert "10 folds, seed 3, stratified" in text
+    assert "10% of the documents were held out" in text
 
 
 def test_unfinished_protocols_say_so():

@@ -193,6 +193,7 @@ def test_prunes_what_falls_behind(make, trainings):
     states = [trial["state"] for trial in results["trials"]]
     assert states == ["complete"] * 5 + ["pruned", "complete"]
     assert results["trials"][5]["intermediate"] == [0.1]
+    assert results["trials"][5]["value"] is None
     # Two seeds of 3 looks each, but for the one that was given up on at the first.
     assert trainings.steps == 6 * 2 * 3 + 1
     assert [run.seed for run in trainings.runs] == [0, 1] * 5 + [0] + [0, 1]

@@ -187,3 +187,25 @@ def test_unreadable_files(tmp_path, two_files, make, said):
 def test_numbers_are_plain(tmp_path, two_files):
     dev, folds = split(two_files[0], 3, 0.25, seed=0)
     assert not any(isinstance(i, numpy.integer) for part in [dev, *folds] for i in part)
+
+
+def test_data_of_another_split_stay(tmp_path, make_docs):
+    """What finished runs were trained on is not overwritten."""
+    first, second = tmp_path / "first.spacy", tmp_path / "second.spacy"
+    write(make_docs(*(f"text {i}" for i in range(8))), first)
+    write(make_docs(*(f"other {i}" for i in range(8))), second)
+    out = tmp_path / "out"
+    make_folds([first], out, 2, 0, 0)
+    join([first, second], out / "joined.spacy")
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    make_folds([first], out, 2, 0, 0)
+    join([first, second], out / "joined.spacy")
+    for again in (
+        lambda: make_folds([second], out, 2, 0, 0),
+        lambda: make_folds([first], out, 2, 0, 1),
+        lambda: make_folds([first], out, 4, 0, 0),
+        lambda: join([second, first], out / "joined.spacy"),
+    ):
+        with pytest.raises(ValueError, match="D313"):
+            again()
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from spacy.tokens import Doc, DocBin, Span
 
-from spacy_deeper.relations import get_relations, set_relations
+from spacy_deeper.relations import OVERLAPPING, get_relations, set_relations
 from spacy_deeper.training.convert import convert
 from spacy_deeper.training.formats import FORMATS
-from spacy_deeper.training.records import OVERLAPPING, Options, all_entities
+from spacy_deeper.training.records import Options, all_entities
 
 NLP = spacy.blank("en")
 WORDS = [
