@@ -5,6 +5,7 @@ The rest of the package is written for today's. Without spaCy 3.3 this can go.
 
 import inspect
 from collections.abc import Callable
+from copy import copy
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 
@@ -96,6 +97,7 @@ def _with_options_as_defaults(function: Callable) -> Callable:
         annotation, default = parameter.annotation, parameter.default
         if get_origin(annotation) is Annotated:
             annotation, option = get_args(annotation)
+            option = copy(option)  # several commands may share it
             if option.default is not ...:  # which old typer takes for the first positional argument
                 option.param_decls = (option.default, *option.param_decls)
             option.default = ... if default is parameter.empty else default

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..compat import Typer
 from ..errors import Errors
 from ..protocols.paper import TABLES
 from ._util import one_line_errors, say_good
@@ -26,7 +27,7 @@ changed as with `spacy train`: --training.max_epochs 5. Schedules with `total_st
 run's training ends.
 """
 
-app = typer.Typer(name="protocol", help=HELP, no_args_is_help=True, rich_markup_mode=None)
+app = Typer(name="protocol", help=HELP, no_args_is_help=True, rich_markup_mode=None)
 #: What a protocol sets in the config of each run, and the option for it.
 OWN = {
     "training.seed": "--seeds",
@@ -36,8 +37,8 @@ OWN = {
 }
 OVERRIDES = {"allow_extra_args": True, "ignore_unknown_options": True}
 
-ConfigFile = Annotated[Path, typer.Argument(help="Complete training config")]
-Output = Annotated[Path, typer.Argument(help="Folder for the runs and results.json")]
+ConfigFile = Annotated[Path, typer.Argument(..., help="Complete training config")]
+Output = Annotated[Path, typer.Argument(..., help="Folder for the runs and results.json")]
 Train = Annotated[list[Path], typer.Option("--train", help="Training data; several are joined")]
 Test = Annotated[Path, typer.Option("--test", help="Data to score on")]
 Dev = Annotated[
@@ -206,7 +207,9 @@ def folds_cli(
 def report_cli(
     results: Annotated[
         list[Path],
-        typer.Argument(help="Results files, or folders: of .json files, or of protocols' outputs"),
+        typer.Argument(
+            ..., help="Results files, or folders: of .json files, or of protocols' outputs"
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Markdown file to write")],
     title: Annotated[str, typer.Option("--title", help="Title of the page")] = "Results",

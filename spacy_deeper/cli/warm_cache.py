@@ -17,12 +17,13 @@ BATCH = 64  # texts
 
 
 def warm_cache_cli(
-    config: Annotated[Path, typer.Argument(help="Config file of the training")],
+    config: Annotated[Path, typer.Argument(..., help="Config file of the training")],
     data: Annotated[
         list[str],
         typer.Argument(
+            ...,
             help="Data, .spacy files or folders of them; after them overrides of the config, such "
-            "as --paths.cache folder"
+            "as --paths.cache folder",
         ),
     ],
     gpu_id: Annotated[int, typer.Option("--gpu-id", "-g", help="GPU ID or -1 for CPU")] = -1,
