@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import srsly
+from tqdm import tqdm
 
 from ..errors import Errors
 from ..training.convert import write_atomically
 from .folder import RESULTS
-from .pool import run_all
+from .pool import LOG, run_all
 from .runs import Run, file_hash
 
 
@@ -52,6 +53,9 @@ def run_protocol(
             for result in new:
                 print_result(result)
 
+    if not silent:
+        logs = output / "runs" / "*" / LOG
+        tqdm.write(f"{len(runs)} runs, up to {n_process} at a time. Their logs: {logs}")
     run_all(runs, output / "runs", options, n_process, on_results=add, silent=silent)
     return results
 
@@ -92,8 +96,6 @@ def read_results(path: Path) -> dict[str, Any]:
 
 def print_result(result: dict[str, Any]) -> None:
     """Print a line about one run."""
-    from tqdm import tqdm
-
     scores = result["scores"]["all"]
     found = ", ".join(
         f"{title} {scores[f'{key}_micro_f'] * 100:.1f} / {scores[f'{key}_macro_f'] * 100:.1f}"

@@ -106,7 +106,8 @@ def work(
         nlp = load_model(model / "model-best")
     examples = list(Corpus(run.test)(nlp))
     scores = {"all": evaluate(nlp, examples)}
-    unseen = list(without_repeats(examples, Corpus(run.train)(nlp)))
+    # Read anew: these docs have predictions, which the pipeline would keep.
+    unseen = list(without_repeats(Corpus(run.test)(nlp), Corpus(run.train)(nlp)))
     if 0 < len(unseen) < len(examples):
         scores["without_repeats"] = evaluate(nlp, unseen)
     (folder / ONE_TEXT).unlink(missing_ok=True)

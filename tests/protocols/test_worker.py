@@ -12,6 +12,8 @@ from spacy.training import Corpus, Example
 from spacy.vocab import Vocab
 from thinc.api import Config, Optimizer
 
+from spacy_deeper.evaluation import evaluate
+from spacy_deeper.protocols import worker
 from spacy_deeper.protocols.runs import Run
 from spacy_deeper.protocols.worker import (
     ONE_TEXT,
@@ -239,6 +241,19 @@ def test_repeats_are_scored_apart(tmp_path, data):
     alone = do(make_run(data), tmp_path)
     assert result["scores"]["without_repeats"] == alone["scores"]["all"]
     assert result["scores"]["all"] != alone["scores"]["all"]
+
+
+def test_repeats_are_scored_without_predictions_of_before(tmp_path, data, monkeypatch):
+    """The pipeline would keep entities that are there already."""
+    seen = []
+
+    def spy(nlp, examples):
+        seen.append(any(example.predicted.has_annotation("ENT_IOB") for example in examples))
+        return evaluate(nlp, examples)
+
+    monkeypatch.setattr(worker, "evaluate", spy)
+    test_repeats_are_scored_apart(tmp_path, data)
+    assert seen == [False] * 3
 
 
 def test_only_repeats(tmp_path, data):
