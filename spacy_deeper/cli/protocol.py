@@ -120,10 +120,10 @@ def depths_cli(
     train: Train,
     test: Test,
     dev: Dev = None,
-    shared: Annotated[str, typer.Option(help="Numbers of shared layers")] = "1-3",
-    ner: Annotated[str, typer.Option(help="Numbers of NER-specific layers")] = "0-3",
-    re: Annotated[str, typer.Option(help="Numbers of RE-specific layers")] = "0-3",
-    cells: Annotated[str, typer.Option(help="Kinds of cells, with commas")] = "gru,lstm",
+    shared: Annotated[str, typer.Option("--shared", help="Numbers of shared layers")] = "1-3",
+    ner: Annotated[str, typer.Option("--ner", help="Numbers of NER-specific layers")] = "0-3",
+    re: Annotated[str, typer.Option("--re", help="Numbers of RE-specific layers")] = "0-3",
+    cells: Annotated[str, typer.Option("--cells", help="Kinds of cells, with commas")] = "gru,lstm",
     seeds: Seeds = 1,
     n_process: NProcess = 1,
     select: Select = "last",
@@ -155,9 +155,12 @@ def folds_cli(
     data: Annotated[list[Path], typer.Option("--data", help="All data; several are joined")],
     folds: Annotated[int, typer.Option("--folds", min=2, help="How many folds")] = 10,
     dev_fraction: Annotated[
-        float, typer.Option(min=0, max=0.5, help="Part to hold out as data/dev.spacy first")
+        float,
+        typer.Option(
+            "--dev-fraction", min=0, max=0.5, help="Part to hold out as data/dev.spacy first"
+        ),
     ] = 0.1,
-    split_seed: Annotated[int, typer.Option(min=0, help="Seed of the folds")] = 0,
+    split_seed: Annotated[int, typer.Option("--split-seed", min=0, help="Seed of the folds")] = 0,
     seeds: Seeds = 1,
     n_process: NProcess = 1,
     keep_models: KeepModels = False,
