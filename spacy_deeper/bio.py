@@ -5,6 +5,7 @@ New labels are appended, so a tag never changes its number.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy
 from numpy.typing import NDArray
@@ -31,6 +32,17 @@ def inside(label: int) -> int:
 def last(label: int, length: int) -> int:
     """Return the tag of the last token of an entity of `length` tokens."""
     return begin(label) if length == 1 else inside(label)
+
+
+def label_numbers(tags: Any) -> Any:
+    """Return the number of each tag's entity label, counted from 1, and 0 for O."""
+    return (tags + 1) // 2
+
+
+def with_labels(tags: Any, numbers: Any) -> Any:
+    """Return tags that are B or I as `tags` are, with other labels, numbered as above."""
+    inside = (tags % 2 == 0).astype(tags.dtype)
+    return (2 * numbers - 1 + inside) * (numbers > 0)
 
 
 def tag_names(labels: Sequence[str]) -> list[str]:

@@ -245,6 +245,11 @@ class Errors(metaclass=ErrorsWithCodes):
         "{name} has a threshold of its own for the relation label '{label}', which it does not "
         "know. It knows: {known}. Correct label_thresholds."
     )
+    D280 = (
+        "{name} has predicted_entities = true, and the docs have no predicted entities. Set "
+        '[training] annotating_components to ["tok2vec", "crf_ner"] (and a transformer before it, '
+        "if there is one): without it, no component sets entities during the training."
+    )
 
     # D24x: ELMo
     D240 = (

@@ -4,41 +4,52 @@ from collections.abc import Callable
 from typing import Any
 
 from thinc.api import Model
-from thinc.types import Floats2d, Floats3d
+from thinc.types import Floats2d, Floats3d, Ints2d
 
 from .torch_layer import call_module, dropout_attrs, dropout_rate, shim_of, split_rows, torch_layer
 
-# The entities of all texts, (M, p), and how many each text has.
-EntitiesT = tuple[Floats2d, list[int]]
+# The entities of all texts, (M, p), and how many each text has. A layer that reads more of a pair
+# (see `pair_layer`) also gets each entity's first and last token and its type's number, (M, 3),
+# and the states of the tokens of all texts, (N, w).
+EntitiesT = tuple[Floats2d, list[int]] | tuple[Floats2d, list[int], Ints2d, Floats2d]
 
 
 def pair_layer(
-    name: str, builder: Callable[..., Any], dropout: float | None, nI: int | None, nO: int | None
+    name: str,
+    builder: Callable[..., Any],
+    dropout: float | None,
+    nI: int | None,
+    nO: int | None,
+    pair_features: bool = False,
+    **dims: int | None,
 ) -> Model[EntitiesT, list[Floats3d]]:
-    """Return a layer that scores all ordered pairs of each text: (m, p) to (m, m, R)."""
+    """Return a layer that scores all ordered pairs of each text: (m, p) to (m, m, R).
+
+    pair_features (bool): Whether it reads more than entities. Its callback then returns the
+        gradient of the tokens beside that of the entities; it is None if none are read.
+    dims: Other sizes that the module is built of.
+    """
+    attrs: dict[str, Any] = dropout_attrs(dropout)
+    if pair_features:
+        attrs["pair_features"] = True
     return torch_layer(
-        name,
-        builder,
-        forward,
-        init=init,
-        dims={"nI": nI, "nO": nO},
-        attrs=dropout_attrs(dropout),
+        name, builder, forward, init=init, dims={"nI": nI, "nO": nO, **dims}, attrs=attrs
     )
 
 
 def init(model: Model, X: EntitiesT | None = None, Y: Any = None) -> None:
     if X is not None and model.has_dim("nI") is None:
         model.set_dim("nI", X[0].shape[1])
-    if model.has_dim("nI") and model.has_dim("nO"):
-        shim_of(model).build(nI=model.get_dim("nI"), nO=model.get_dim("nO"))
+    if all(model.has_dim(name) for name in model.dim_names):
+        shim_of(model).build(**{name: model.get_dim(name) for name in model.dim_names})
 
 
 def forward(
     model: Model, inputs: EntitiesT, is_train: bool
-) -> tuple[list[Floats3d], Callable[[list[Floats3d]], Floats2d]]:
+) -> tuple[list[Floats3d], Callable[[list[Floats3d]], Any]]:
     import torch
 
-    entities, sizes = inputs
+    entities, sizes, *features = inputs
     xp = model.ops.xp
     n_labels = model.get_dim("nO")
     scores, bp_module = call_module(
@@ -46,13 +57,15 @@ def forward(
         is_train,
         entities,
         torch.tensor(sizes, dtype=torch.int64),
+        *features,
         dropout=dropout_rate(model),
     )
     by_text = split_rows(model, scores, [size * size for size in sizes])
 
-    def backprop(d_scores: list[Floats3d]) -> Floats2d:
+    def backprop(d_scores: list[Floats3d]) -> Any:
         flat = xp.concatenate([d.reshape((-1, n_labels)) for d in d_scores])
-        return bp_module(flat)[0]
+        d_entities, _, *d_features = bp_module(flat)
+        return (d_entities, d_features[1]) if features else d_entities
 
     return [
         rows.reshape((size, size, n_labels)) for rows, size in zip(by_text, sizes, strict=True)

@@ -1,5 +1,5 @@
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from spacy.util import registry
 from thinc.api import Model
@@ -15,6 +15,10 @@ def RelationHead(
     hidden_size: int = 128,
     activation: str = "relu",
     dropout: float | None = None,
+    scorer_hidden: int = 0,
+    context: Literal["between"] | None = None,
+    distance: bool = False,
+    type_pairs: bool = False,
     nI: int | None = None,
     nO: int | None = None,
 ) -> Model[EntitiesT, list[Floats3d]]:
@@ -26,16 +30,40 @@ def RelationHead(
     activation (str): The activation of FFNN(r1), one of `ACTIVATIONS`; FFNN(r2) is linear.
     dropout (Optional[float]): The "pre-RE scoring dropout" of Table 1, on the entities;
         None obeys `[training] dropout`.
+
+    Beyond the paper, whose FFNN(r2) has none of these:
+
+    scorer_hidden (int): The size of a hidden layer in FFNN(r2), or 0 for none. It has the
+        activation of FFNN(r1), and the dropout above.
+    context (Optional[str]): "between" gives FFNN(r2) the maximum over the states of the tokens
+        between both entities (Eberts and Ulges 2020), with the dropout above.
+    distance (bool): Whether FFNN(r2) gets the number of tokens between both entities, in buckets,
+        and which comes first.
+    type_pairs (bool): Whether FFNN(r2) gets the types of both entities, as a pair.
     """
     check_choice("activation", activation, ACTIVATIONS)
     check_positive(hidden_size=hidden_size)
+    if context is not None:
+        check_choice("context", context, ("between",))
+    if scorer_hidden:
+        check_positive(scorer_hidden=scorer_hidden)
+    # The widths of what the features read: a token's states, and the tags.
+    dims = [name for name, wanted in (("nH", context), ("nV", type_pairs)) if wanted]
 
     return pair_layer(
         "relation_head",
-        partial(build, hidden_size=hidden_size, activation=activation),
+        partial(
+            build,
+            hidden_size=hidden_size,
+            activation=activation,
+            scorer_hidden=scorer_hidden,
+            distance=distance,
+        ),
         dropout,
         nI,
         nO,
+        pair_features=bool(context or distance or type_pairs),
+        **dict.fromkeys(dims),
     )
 
 

@@ -1,12 +1,13 @@
 """The bridge between Thinc and the torch modules in `layers/pytorch`.
 
-Two things that Thinc's own `PyTorchWrapper` leaves out: a module is built only when its sizes
-are known, and rebuilt from its saved sizes when a model is loaded; and the dropout rate that
-spaCy sets on Thinc layers reaches torch.
+Three things that Thinc's own `PyTorchWrapper` leaves out: a module is built only when its sizes
+are known, and rebuilt from its saved sizes when a model is loaded; the dropout rate that spaCy sets
+on Thinc layers reaches torch; and so do an optimizer's averages (`use_averages = true`).
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from io import BytesIO
 from typing import Any, cast
 
@@ -78,6 +79,23 @@ class TorchShim(PyTorchShim):
     def finish_update(self, optimizer: Any) -> None:
         if self._model is not None:
             super().finish_update(optimizer)
+
+    @contextmanager
+    def use_params(self, params: dict[Any, Any]) -> Iterator[None]:
+        """Have other values for the parameters for a while: an optimizer's averages.
+
+        params: the values by (this id, name), as `finish_update` names them to the optimizer.
+        """
+        named = {} if self._model is None else dict(self._model.named_parameters())
+        replaced = {name: p for name, p in named.items() if (self.id, name) in params}
+        backup = {name: p.detach().clone() for name, p in replaced.items()}
+        for name, parameter in replaced.items():  # in place: a GPU's RNN weights stay in one piece
+            parameter.data.copy_(xp2torch(params[self.id, name], device=parameter.device))
+        try:
+            yield
+        finally:
+            for name, parameter in replaced.items():
+                parameter.data.copy_(backup[name])
 
     def to_device(self, device_type: str, device_id: int) -> None:
         if self._model is not None:

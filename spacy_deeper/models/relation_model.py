@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy
 from spacy.tokens import Doc
@@ -7,11 +7,14 @@ from spacy.util import registry
 from thinc.api import Model, chain
 from thinc.types import Floats2d, Floats3d, Ints2d
 
+from .. import bio
 from ..layers.label_embedding import LabelEmbedding
 from ..layers.pairs import EntitiesT
-from ..layers.torch_layer import shim_of, split_rows
+from ..layers.torch_layer import check_choice, shim_of, split_rows
+from .entity_states import ENTITY_STATES
 
-# For each text its entities: the index of the last token and that token's BIO tag, (m, 2).
+# For each text its entities: the index of the last token, that token's BIO tag, and the index of
+# the first token, (m, 3). Only what goes beyond the paper reads the first token.
 RelationInT = tuple[list[Doc], list[Ints2d]]
 
 
@@ -21,6 +24,7 @@ def RelationModel(
     encode: Model[list[Floats2d], list[Floats2d]],
     head: Model[EntitiesT, list[Floats3d]],
     label_embedding: int = 25,
+    entity: Literal["final", "ends", "max"] = "final",
 ) -> Model[RelationInT, list[Floats3d]]:
     """Score the relations of all ordered pairs of entities: section 3.3 of Crone (2020).
 
@@ -32,7 +36,10 @@ def RelationModel(
     encode: The RE-specific layers, e.g. `spacy_deeper.BiRNN.v1`; its depth may be 0.
     head: From entities to scores of pairs, e.g. `spacy_deeper.RelationHead.v1`.
     label_embedding (int): The width of a tag's embedding.
+    entity (str): The states that stand for an entity's words: those of its "final" token, as in
+        the paper; of both "ends", its final and its first token; or their "max" over its tokens.
     """
+    check_choice("entity", entity, ENTITY_STATES)
     labels = LabelEmbedding(label_embedding)
     tokens: Model[list[Doc], list[Floats2d]] = chain(tok2vec, encode)
     return Model(
@@ -42,7 +49,7 @@ def RelationModel(
         layers=[tokens, labels, head],
         dims={"nO": None},
         refs={"tok2vec": tok2vec, "tokens": tokens, "labels": labels, "output_layer": head},
-        attrs={"resize_output": resize, "resize_tags": resize_tags},
+        attrs={"resize_output": resize, "resize_tags": resize_tags, "entity": entity},
     )
 
 
@@ -55,8 +62,17 @@ def init(model: Model, X: RelationInT | None = None, Y: Any = None) -> None:
         return
     docs = X[0]
     tokens.initialize(X=docs)
-    width = tokens.predict(docs)[0].shape[1]
-    head.set_dim("nI", width + labels.get_dim("nO"), force=True)
+    H = tokens.predict(docs)[0]
+    nothing = model.ops.xp.zeros(0, dtype="int64")
+    states, _ = ENTITY_STATES[model.attrs["entity"]](model.ops, H, nothing, nothing)
+    sizes = {
+        "nI": states.shape[1] + labels.get_dim("nO"),
+        "nH": H.shape[1],
+        "nV": labels.has_dim("nV") and labels.get_dim("nV"),
+    }
+    for name, size in sizes.items():
+        if name in head.dim_names and size:
+            head.set_dim(name, size, force=True)
     head.initialize()
 
 
@@ -69,20 +85,26 @@ def forward(
     Hs, bp_tokens = tokens(docs, is_train)
     lengths = [len(H) for H in Hs]
     starts = numpy.cumsum([0, *lengths[:-1]]).tolist()
-    last = xp.concatenate(
-        [rows[:, 0] + start for rows, start in zip(entities, starts, strict=True)]
-    )
     H = xp.concatenate(Hs)
-    L, bp_labels = labels(xp.concatenate([rows[:, 1] for rows in entities]), is_train)
-    g = xp.hstack([H[last], L])  # equation 3
-    scores, bp_head = head((g, [len(rows) for rows in entities]), is_train)
+    sizes = [len(rows) for rows in entities]
+    offsets = xp.asarray(numpy.repeat(starts, sizes), dtype="int64")
+    rows = xp.concatenate(entities)
+    tags = rows[:, 1]
+    last = rows[:, 0] + offsets
+    first = rows[:, 2] + offsets if rows.shape[1] > 2 else last
+    states, bp_states = ENTITY_STATES[model.attrs["entity"]](model.ops, H, first, last)
+    L, bp_labels = labels(tags, is_train)
+    g = xp.hstack([states, L])  # equation 3
+    with_features = head.attrs.get("pair_features", False)
+    mentions = xp.stack([first, last, bio.label_numbers(tags)], axis=1)
+    scores, bp_head = head((g, sizes, mentions, H) if with_features else (g, sizes), is_train)
 
     def backprop(d_scores: list[Floats3d]) -> list[Doc]:
-        dg = bp_head(d_scores)
-        dH = xp.zeros_like(H)
-        # Two entities may end at one token: their gradients add up.
-        model.ops.scatter_add(dH, last, dg[:, : H.shape[1]])
-        bp_labels(dg[:, H.shape[1] :])
+        dg, d_tokens = bp_head(d_scores) if with_features else (bp_head(d_scores), None)
+        dH = bp_states(dg[:, : states.shape[1]])
+        if d_tokens is not None:
+            dH += d_tokens
+        bp_labels(dg[:, states.shape[1] :])
         return bp_tokens(split_rows(model, dH, lengths))
 
     return scores, backprop
@@ -95,6 +117,8 @@ def resize(model: Model, nO: int) -> Model:
 
 def resize_tags(model: Model, nV: int) -> Model:
     """Make room for more entity tags; what is learned stays."""
+    if "nV" in model.get_ref("output_layer").dim_names:
+        _resize_layer(model, "output_layer", "nV", nV=nV)
     return _resize_layer(model, "labels", "nV", num_embeddings=nV)
 
 

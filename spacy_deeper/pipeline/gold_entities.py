@@ -1,5 +1,7 @@
 """What an example teaches `relation_scorer`."""
 
+from collections.abc import Iterable
+
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 
@@ -10,13 +12,18 @@ from ..relations import entity_spans, get_relations
 class GoldEntities:
     """The gold entities of an example, where they lie in its predicted doc, and their relations.
 
-    spans: The entities of the reference doc.
-    last (List[int]): The predicted token in which each of them ends.
+    spans: The entities of the reference doc, then those of `others` that are none.
+    first, last (List[int]): The predicted tokens in which each of them begins and ends.
     relations: (head, tail, label) with indices into `spans`.
     """
 
-    def __init__(self, example: Example) -> None:
+    def __init__(self, example: Example, others: Iterable[Span] = ()) -> None:
+        """Align the gold entities.
+
+        others: Entities of the predicted doc, right or wrong.
+        """
         self.spans: list[Span] = []
+        self.first: list[int] = []
         self.last: list[int] = []
         # The two docs may be tokenized differently: the last of the aligned tokens counts.
         # Only white space aligns to none.
@@ -24,6 +31,7 @@ class GoldEntities:
             aligned = example.alignment.y2x[span.start : span.end]
             if len(aligned):
                 self.spans.append(span)
+                self.first.append(int(aligned.min()))
                 self.last.append(int(aligned.max()))
         index = {_key(span): i for i, span in enumerate(self.spans)}
         self.relations = [
@@ -31,6 +39,13 @@ class GoldEntities:
             for head, tail, label, _ in get_relations(example.reference)
             if _key(head) in index and _key(tail) in index
         ]
+        labels = (span.label_ for span in self.spans)
+        known = set(zip(self.first, self.last, labels, strict=True))
+        for span in others:
+            if (span.start, span.end - 1, span.label_) not in known:
+                self.spans.append(span)
+                self.first.append(span.start)
+                self.last.append(span.end - 1)
 
 
 def _key(span: Span) -> tuple[int, int, str]:

@@ -20,7 +20,7 @@ from ..models.relation_model import RelationInT
 from ..relations import get_relations, has_relations, install_extension, set_relations
 from .default_model import default_model
 from .gold_entities import GoldEntities, typed_entity_spans
-from .loss import Reduction, binary_cross_entropy, loss_scale
+from .loss import Reduction, loss_scale, relation_loss
 from .settings import not_negative, probabilities, probability
 
 DEFAULT_MODEL = default_model("""
@@ -45,6 +45,11 @@ activation = "relu"
         "label_thresholds": None,
         "loss_weight": 1.0,
         "loss_reduction": "mean",
+        "label_smoothing": 0.0,
+        "negative_weight": 1.0,
+        "focal_gamma": 0.0,
+        "entity_noise": 0.0,
+        "predicted_entities": False,
         "scorer": {"@scorers": "spacy_deeper.relation_scorer.v1"},
     },
     default_score_weights={
@@ -63,6 +68,11 @@ def make_relation_scorer(
     label_thresholds: dict[str, float] | None,
     loss_weight: float,
     loss_reduction: Reduction,
+    label_smoothing: float,
+    negative_weight: float,
+    focal_gamma: float,
+    entity_noise: float,
+    predicted_entities: bool,
     scorer: Callable | None,
 ) -> "RelationScorer":
     """Create a `RelationScorer`; see there for the settings."""
@@ -74,6 +84,11 @@ def make_relation_scorer(
         label_thresholds=label_thresholds,
         loss_weight=loss_weight,
         loss_reduction=loss_reduction,
+        label_smoothing=label_smoothing,
+        negative_weight=negative_weight,
+        focal_gamma=focal_gamma,
+        entity_noise=entity_noise,
+        predicted_entities=predicted_entities,
         scorer=scorer,
     )
 
@@ -87,6 +102,12 @@ class RelationScorer(TrainablePipe):
     loss_weight (float): λ, the weight of this loss beside those of other components.
     loss_reduction: The loss is the binary cross-entropy of every pair and label, as "mean" over
         them, as the sum of each "doc" averaged over docs, or as "sum". λ and this belong together.
+    label_smoothing, negative_weight, focal_gamma (float): Another loss than the paper's, see
+        `relation_loss`.
+    entity_noise (float): The share of gold entities whose type is another one, or none, each time
+        they are trained with: at inference it is predicted, and may be wrong.
+    predicted_entities (bool): Whether to train also with entities that are predicted and wrong;
+        they have no relation. Needs `[training] annotating_components` to name their component.
     scorer: Compares predicted and gold relations.
     """
 
@@ -100,6 +121,11 @@ class RelationScorer(TrainablePipe):
         label_thresholds: Mapping[str, float] | None = None,
         loss_weight: float = 1.0,
         loss_reduction: Reduction = "mean",
+        label_smoothing: float = 0.0,
+        negative_weight: float = 1.0,
+        focal_gamma: float = 0.0,
+        entity_noise: float = 0.0,
+        predicted_entities: bool = False,
         scorer: Callable | None = None,
     ) -> None:
         install_extension()
@@ -109,6 +135,11 @@ class RelationScorer(TrainablePipe):
         self.name = name
         self.loss_weight = not_negative("loss_weight", loss_weight)
         self.loss_reduction = loss_reduction
+        self.label_smoothing = probability("label_smoothing", label_smoothing)
+        self.negative_weight = not_negative("negative_weight", negative_weight)
+        self.focal_gamma = not_negative("focal_gamma", focal_gamma)
+        self.entity_noise = probability("entity_noise", entity_noise)
+        self.predicted_entities = predicted_entities
         self.scorer = scorer
         self.cfg: dict[str, Any] = {"labels": [], "entity_labels": []}
         self._threshold = probability("threshold", threshold)
@@ -235,8 +266,9 @@ class RelationScorer(TrainablePipe):
         sgd: Optimizer | None = None,
         losses: dict[str, float] | None = None,
     ) -> dict[str, float]:
-        """Learn from gold entities and relations. Predicted entities are not read.
+        """Learn from gold entities and relations.
 
+        Predicted entities are not read, unless `predicted_entities` says so.
         Docs without entities count: their zero gradients complete those of the shared layers.
         """
         losses = {} if losses is None else losses
@@ -246,9 +278,11 @@ class RelationScorer(TrainablePipe):
         if not any(len(eg.predicted) for eg in examples):
             return losses
         set_dropout_rate(self.model, drop)
-        gold = [GoldEntities(eg) for eg in examples]
         docs = [eg.predicted for eg in examples]
-        entities = [self._entities(g.spans, g.last, strict=True) for g in gold]
+        if self.predicted_entities and not any(doc.has_annotation("ENT_IOB") for doc in docs):
+            raise ValueError(Errors.D280.format(name=self.name))
+        gold = self._gold(examples)
+        entities = [self._with_noise(self._entities(g.spans, g, strict=True)) for g in gold]
         scores, backprop = self.model.begin_update((docs, entities))
         loss, d_scores = self._get_loss(gold, scores)
         backprop(d_scores)
@@ -264,7 +298,11 @@ class RelationScorer(TrainablePipe):
 
         scores: The model's output for the gold entities of the examples.
         """
-        return self._get_loss([GoldEntities(eg) for eg in examples], scores)
+        return self._get_loss(self._gold(examples), scores)
+
+    def _gold(self, examples: Iterable[Example]) -> list[GoldEntities]:
+        with_others = self.predicted_entities
+        return [GoldEntities(eg, eg.predicted.ents if with_others else ()) for eg in examples]
 
     def _get_loss(
         self, gold: Sequence[GoldEntities], scores: Sequence[Floats3d]
@@ -281,8 +319,15 @@ class RelationScorer(TrainablePipe):
                 truth[head, tail, self._number("labels", "relation label", label)] = 1.0
             truth = xp.asarray(truth)
             pairs = 1.0 - xp.eye(len(g.spans), dtype="f")[:, :, None]
-            loss += float((binary_cross_entropy(xp, values, truth) * pairs).sum())
-            d_values = self.model.ops.sigmoid(values) - truth
+            values_loss, d_values = relation_loss(
+                self.model.ops,
+                values,
+                truth,
+                self.label_smoothing,
+                self.negative_weight,
+                self.focal_gamma,
+            )
+            loss += float((values_loss * pairs).sum())
             d_scores.append(d_values * pairs * xp.float32(scale))
         return loss * scale, d_scores
 
@@ -295,16 +340,17 @@ class RelationScorer(TrainablePipe):
         return self.cfg[key].index(label)
 
     def _entities(
-        self, spans: Sequence[Span], last: Sequence[int] | None = None, strict: bool = False
+        self, spans: Sequence[Span], aligned: GoldEntities | None = None, strict: bool = False
     ) -> Ints2d:
-        """Return the last token and its BIO tag of each entity, (m, 2).
+        """Return the last token, its BIO tag and the first token of each entity, (m, 3).
 
-        last: The last tokens, if they are not those of the spans.
+        aligned: Has the first and last tokens, if they are not those of the spans.
         strict: Whether an unknown entity label is an error; if not, it is embedded as O.
         """
-        rows = numpy.zeros((len(spans), 2), dtype="int64")
+        rows = numpy.zeros((len(spans), 3), dtype="int64")
         for i, span in enumerate(spans):
-            rows[i, 0] = span.end - 1 if last is None else last[i]
+            rows[i, 0] = span.end - 1 if aligned is None else aligned.last[i]
+            rows[i, 2] = span.start if aligned is None else aligned.first[i]
             if strict or span.label_ in self.cfg["entity_labels"]:
                 number = self._number("entity_labels", "entity label", span.label_)
                 rows[i, 1] = bio.last(number, len(span))
@@ -316,6 +362,18 @@ class RelationScorer(TrainablePipe):
                     stacklevel=2,
                 )
         return self.model.ops.xp.asarray(rows)
+
+    def _with_noise(self, entities: Ints2d) -> Ints2d:
+        """Change the types of some entities, (m, 3), in place: see `entity_noise`."""
+        if self.entity_noise and len(entities):
+            tags = self.model.ops.to_numpy(entities[:, 1])
+            n_labels = len(self.entity_labels)
+            # From its own type, one goes some steps round the circle of all types and none.
+            steps = numpy.random.randint(1, n_labels + 1, len(tags))
+            steps *= numpy.random.random(len(tags)) < self.entity_noise
+            numbers = (bio.label_numbers(tags) + steps) % (n_labels + 1)
+            entities[:, 1] = self.model.ops.xp.asarray(bio.with_labels(tags, numbers))
+        return entities
 
     def initialize(
         self,

@@ -55,6 +55,7 @@ def NAdam(
     beta2: FloatOrSeq = 0.999,
     eps: FloatOrSeq = 1e-8,
     grad_clip: FloatOrSeq = 0.0,
+    use_averages: bool = False,
     L2_is_weight_decay: bool = False,
     momentum_decay: float = 4e-3,
 ) -> NAdamOptimizer:
@@ -63,6 +64,7 @@ def NAdam(
     The defaults are those of `torch.optim.NAdam`, and so is the arithmetic.
 
     grad_clip (FloatOrSeq): Clip the norm of each parameter's gradient; 0 does not.
+    use_averages (bool): Whether moving averages of the parameters are evaluated and saved.
     momentum_decay (float): The ψ of Dozat (2016): how fast the momentum warms up to beta1.
     """
     return NAdamOptimizer(
@@ -72,7 +74,7 @@ def NAdam(
         beta2=beta2,
         eps=eps,
         grad_clip=grad_clip,
-        use_averages=False,  # Thinc's averages never reach torch parameters
+        use_averages=use_averages,
         L2_is_weight_decay=L2_is_weight_decay,
         momentum_decay=momentum_decay,
     )

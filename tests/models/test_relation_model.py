@@ -1,5 +1,6 @@
 import numpy
 import pytest
+import torch
 from spacy.tokens import Doc
 from thinc.api import Model
 
@@ -174,3 +175,117 @@ def test_new_labels_and_tags(docs: list[Doc]) -> None:
     scores, backprop = model.begin_update((docs, new))
     backprop(scores)
     assert scores[0].shape == (2, 2, 4)
+
+
+# Beyond the paper: (last token, tag, first token) of each entity ----------------------------------
+
+# Of a single token, longer, within another, and to the end of a text.
+SPANS = [
+    numpy.array([(0, 1, 0), (4, 3, 2), (4, 2, 3)]),
+    numpy.zeros((0, 3), dtype="int64"),
+    numpy.zeros((0, 3), dtype="int64"),
+    numpy.array([(1, 3, 0), (0, 1, 0)]),
+]
+STATES = {
+    "final": lambda rows: rows[-1],
+    "ends": lambda rows: numpy.concatenate([rows[-1], rows[0]]),
+    "max": lambda rows: rows.max(axis=0),
+}
+
+
+def full_head(**settings) -> Model:
+    options = {"context": "between", "distance": True, "type_pairs": True, "scorer_hidden": 5}
+    return RelationHead(3, "tanh", **{**options, **settings})
+
+
+def make_full_model(rows: Rows, entity: str = "ends", **settings) -> Model:
+    head = full_head(**settings)
+    model = RelationModel(rows.model, BiRNN(WIDTH, 1), head, TAG_WIDTH, entity=entity)
+    model.set_dim("nO", N_RELATIONS)
+    model.get_ref("labels").set_dim("nV", N_TAGS)
+    return model
+
+
+@pytest.mark.parametrize("entity", STATES)
+def test_what_stands_for_an_entity(docs: list[Doc], entity: str) -> None:
+    rows = Rows(docs)
+    model = RelationModel(rows.model, BiRNN(WIDTH, 0), DistMult(), TAG_WIDTH, entity=entity)
+    model.set_dim("nO", N_RELATIONS)
+    model.get_ref("labels").set_dim("nV", N_TAGS)
+    model.initialize(X=(docs, SPANS))
+    tags = shim_of(model.get_ref("labels")).module.weight.detach().numpy()
+    diagonals = shim_of(model.get_ref("output_layer")).module.diagonals.detach().numpy()
+    for output, spans, tokens in zip(model.predict((docs, SPANS)), SPANS, rows.rows, strict=True):
+        g = [
+            numpy.concatenate([STATES[entity](tokens[first : last + 1]), tags[tag]])
+            for last, tag, first in spans
+        ]
+        for i, g_i in enumerate(g):
+            for j, g_j in enumerate(g):
+                numpy.testing.assert_allclose(output[i, j], diagonals @ (g_i * g_j), atol=1e-5)
+
+
+@pytest.mark.parametrize("entity", STATES)
+def test_gradients_beyond_the_paper(check_gradients, docs: list[Doc], entity: str) -> None:
+    rows = Rows(docs)
+    model = make_full_model(rows, entity)
+    model.initialize(X=(docs, SPANS))
+    for number, shim in enumerate(shim for node in model.walk() for shim in node.shims):
+        torch.manual_seed(number)
+        for parameter in shim.module.parameters():
+            torch.nn.init.normal_(parameter, std=0.5)
+    # Far from each other, so that no maximum changes within the differences.
+    rng = numpy.random.default_rng(0)
+    rows.rows = [
+        rng.permuted(numpy.arange(row.size, dtype=check_gradients.dtype) / 8).reshape(row.shape)
+        for row in rows.rows
+    ]
+    check_gradients(model, (docs, SPANS), lambda X: rows.rows, lambda dX: rows.gradients.pop())
+
+
+def test_neighbours_beyond_the_paper(docs: list[Doc]) -> None:
+    for entity in STATES:
+        rows = Rows(docs)
+        model = make_full_model(rows, entity)
+        model.initialize(X=(docs, SPANS))
+        together = model.predict((docs, SPANS))
+        all_rows = rows.rows
+        for i, output in enumerate(together):
+            rows.rows = all_rows[i : i + 1]
+            (alone,) = model.predict((docs[i : i + 1], SPANS[i : i + 1]))
+            numpy.testing.assert_allclose(output, alone, atol=1e-6)
+
+
+@pytest.mark.parametrize("entity", STATES)
+def test_no_entities_beyond_the_paper(docs: list[Doc], entity: str) -> None:
+    rows = Rows(docs)
+    model = make_full_model(rows, entity)
+    model.initialize(X=(docs, SPANS))
+    scores, backprop = model.begin_update((docs, [SPANS[1]] * 4))
+    assert [text.shape for text in scores] == [(0, 0, 2)] * 4
+    backprop(scores)
+    assert [g.shape for g in rows.gradients[0]] == [(len(doc), WIDTH) for doc in docs]
+    assert not any(g.any() for g in rows.gradients[0])
+
+
+def test_bytes_and_new_tags_beyond_the_paper(docs: list[Doc]) -> None:
+    rows = Rows(docs)
+    model = make_full_model(rows)
+    model.initialize(X=(docs, SPANS))
+    X = (docs, SPANS)
+    other = RelationModel(rows.model, BiRNN(WIDTH, 1), full_head(), TAG_WIDTH, entity="ends")
+    other.from_bytes(model.to_bytes())
+    for one, two in zip(model.predict(X), other.predict(X), strict=True):
+        numpy.testing.assert_array_equal(one, two)
+    other.attrs["resize_tags"](other, N_TAGS + 2)
+    for one, two in zip(model.predict(X), other.predict(X), strict=True):
+        numpy.testing.assert_allclose(one, two, atol=1e-6)
+    new = [spans.copy() for spans in SPANS]
+    new[0][0, 1] = N_TAGS + 1
+    scores, backprop = other.begin_update((docs, new))
+    backprop(scores)
+
+
+def test_an_unknown_entity_state(docs: list[Doc]) -> None:
+    with pytest.raises(ValueError, match=r"\[D203\].*final, ends, max"):
+        RelationModel(Rows(docs).model, BiRNN(WIDTH, 1), RelationHead(), entity="first")

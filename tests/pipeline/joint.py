@@ -101,12 +101,17 @@ dropout = ${vars.dropout}
 """
 
 
-def build(pipeline=("tok2vec", "crf_ner", "relation_scorer"), seed=0, **settings):
-    """Build the pipeline, not initialized; the settings are those of [vars]."""
+def build(pipeline=("tok2vec", "crf_ner", "relation_scorer"), seed=0, overrides=None, **settings):
+    """Build the pipeline, not initialized; the settings are those of [vars].
+
+    overrides: More settings, by section.
+    """
+    more = {} if overrides is None else overrides
     overrides = {"nlp.pipeline": list(pipeline)}
     overrides |= {f"vars.{name}": value for name, value in settings.items()}
     fix_random_seed(seed)
-    return load_model_from_config(Config().from_str(JOINT, overrides=overrides), auto_fill=True)
+    config = Config().from_str(JOINT, overrides=overrides).merge(more)
+    return load_model_from_config(config, auto_fill=True)
 
 
 def pair(nlp, docs):
