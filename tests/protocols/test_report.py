@@ -222,8 +222,8 @@ def test_broken_results(content, tmp_path: Path):
     path.write_text(content)
     result = CliRunner().invoke(app, ["report", str(path), "-o", str(tmp_path / "page.md")])
     assert result.exit_code == 1
-    assert "[D340]" in result.output
-    assert str(path) in result.output
+    assert "[D340]" in result.stderr
+    assert str(path) in result.stderr
     assert not (tmp_path / "page.md").exists()
 
 
@@ -232,4 +232,4 @@ def test_no_results(tmp_path: Path):
     for path in (tmp_path, tmp_path / "none.json"):
         result = CliRunner().invoke(app, ["report", str(path), "-o", page])
         assert result.exit_code == 1
-        assert "[D340]" in result.output
+        assert "[D340]" in result.stderr
