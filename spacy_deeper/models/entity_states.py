@@ -8,12 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 from thinc.api import Ops
-from thinc.types import Floats2d, Ints1d
+from thinc.types import Floats2d
 
 EntityStates = tuple[Floats2d, Callable[[Floats2d], Floats2d]]
 
 
-def final(ops: Ops, H: Any, first: Ints1d, last: Ints1d) -> EntityStates:
+def final(ops: Ops, H: Any, first: Any, last: Any) -> EntityStates:
     """The last token, as in the paper: p = w."""
 
     def backprop(d_states: Floats2d) -> Floats2d:
@@ -25,7 +25,7 @@ def final(ops: Ops, H: Any, first: Ints1d, last: Ints1d) -> EntityStates:
     return H[last], backprop
 
 
-def ends(ops: Ops, H: Any, first: Ints1d, last: Ints1d) -> EntityStates:
+def ends(ops: Ops, H: Any, first: Any, last: Any) -> EntityStates:
     """The last token beside the first, as in Lee et al. (2017): p = 2w."""
 
     def backprop(d_states: Floats2d) -> Floats2d:
@@ -37,7 +37,7 @@ def ends(ops: Ops, H: Any, first: Ints1d, last: Ints1d) -> EntityStates:
     return ops.xp.hstack([H[last], H[first]]), backprop
 
 
-def maximum(ops: Ops, H: Any, first: Ints1d, last: Ints1d) -> EntityStates:
+def maximum(ops: Ops, H: Any, first: Any, last: Any) -> EntityStates:
     """The maximum over all tokens, as in SpERT (Eberts and Ulges 2020): p = w."""
     xp = ops.xp
     if not len(last):

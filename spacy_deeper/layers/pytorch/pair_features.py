@@ -79,6 +79,8 @@ class PairFeatures(nn.Module):
 
         Both directions of a pair have the same tokens between: only one is `wanted`, (Σ m²,).
         """
+        assert self.context is not None
+        assert self.no_context is not None
         parts = []
         ranges = torch.stack([start[wanted], stop[wanted]])
         for starts, stops in ranges.split(BLOCK, dim=1):

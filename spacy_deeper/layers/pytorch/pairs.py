@@ -14,7 +14,7 @@ class PairScorer(nn.Module):
         """Score every ordered pair of each text: g (B, m, p) to (B, m, m, R)."""
         raise NotImplementedError
 
-    def forward(self, entities: Tensor, sizes: Tensor, dropout: float = 0.0) -> Tensor:
+    def forward(self, entities: Tensor, sizes: Tensor, *, dropout: float = 0.0) -> Tensor:
         """Score the pairs of each text.
 
         entities: (M, p), g of equation 3 for the entities of all texts.

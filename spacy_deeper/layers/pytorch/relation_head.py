@@ -57,6 +57,7 @@ class RelationHead(PairScorer):
         sizes: Tensor,
         mentions: Tensor | None = None,
         tokens: Tensor | None = None,
+        *,
         dropout: float = 0.0,
     ) -> Tensor:
         """Score the pairs of each text.
@@ -65,7 +66,7 @@ class RelationHead(PairScorer):
         dropout: The rate on the entities, the tokens between them, and the hidden layer.
         The others, and what is returned, are those of `PairScorer`.
         """
-        scores = super().forward(entities, sizes, dropout)
+        scores = super().forward(entities, sizes, dropout=dropout)
         if self.features is not None:
             scores = scores + self.features(sizes, mentions, tokens, dropout)
         if self.r3 is not None:
