@@ -29,10 +29,11 @@ def claimed(output: Path, about: Mapping[str, Any]) -> Iterator[None]:
         raise ValueError(Errors.D310.format(path=output)) from None
     except OSError as err:
         raise ValueError(Errors.D106.format(path=output, problem=err.strerror)) from None
-    with lock:
-        lock.release()  # of the two times that it is held now
+    try:
         _check_results(output / RESULTS, about)
         yield
+    finally:
+        lock.release()
 
 
 def _check_results(path: Path, about: Mapping[str, Any]) -> None:

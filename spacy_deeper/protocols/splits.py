@@ -14,6 +14,7 @@ from spacy.vocab import Vocab
 from ..errors import Errors
 from ..relations import get_relations
 from ..training.convert import write_atomically
+from ..training.debug_data.reading import without_space
 from .runs import file_hash
 
 FOLDS = "folds.json"
@@ -121,7 +122,7 @@ def split(
     """Return the numbers of the docs held out, and those of each fold."""
     groups: dict[str, list[int]] = {}
     for i, doc in enumerate(docs):
-        groups.setdefault("".join(doc.text.split()), []).append(i)
+        groups.setdefault(without_space(doc.text), []).append(i)
     rest = list(groups.values())
     strata = {i: min(3, len(get_relations(doc))) for i, doc in enumerate(docs)}
     dev: list[int] = []

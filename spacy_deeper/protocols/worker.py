@@ -34,6 +34,7 @@ from ..errors import Errors
 from ..evaluation import evaluate
 from ..models.size import count_parameters
 from ..training.convert import write_atomically
+from ..training.debug_data.reading import without_space
 from .environment import machine, versions
 from .runs import Run
 
@@ -113,13 +114,13 @@ def work(
     if 0 < len(unseen) < len(examples):
         scores["without_repeats"] = evaluate(nlp, unseen)
     (folder / ONE_TEXT).unlink(missing_ok=True)
-    if not keep_models:
-        shutil.rmtree(model, ignore_errors=True)
-    elif run.dev is None:
-        shutil.rmtree(model / "model-best")  # that of the first step
     if keep_models:
+        if run.dev is None:
+            shutil.rmtree(model / "model-best")  # that of the first step
         for path in model.iterdir():
             restore_config(path / "config.cfg", config, run)
+    else:
+        shutil.rmtree(model, ignore_errors=True)
     return {
         **run.to_dict(),
         "n_test": {"all": len(examples), "without_repeats": len(unseen)},
@@ -213,8 +214,8 @@ def fit_schedules(optimizer: Any, n_steps: int) -> None:
 
 def without_repeats(examples: Iterable[Example], train: Iterable[Example]) -> Iterator[Example]:
     """Yield the examples whose text, but for white space, is not among the training's."""
-    seen = {"".join(example.reference.text.split()) for example in train}
-    return (eg for eg in examples if "".join(eg.reference.text.split()) not in seen)
+    seen = {without_space(example.reference.text) for example in train}
+    return (eg for eg in examples if without_space(eg.reference.text) not in seen)
 
 
 # No entry point, as nobody else is to use it: no trained pipeline has it in its config.

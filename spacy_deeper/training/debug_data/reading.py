@@ -48,7 +48,7 @@ def _read_doc(split: Split, annotated: Annotated) -> None:
     split.docs_without_relations += not annotated.relations
     split.docs_with_relations_set += has_relations(doc)
     # The same text may be tokenized, and so spaced, in two ways.
-    key = _without_space(annotated.text)
+    key = without_space(annotated.text)
     if not key:
         split.note("empty_docs")
     else:
@@ -172,15 +172,16 @@ def _overlapping(spans: Iterable[tuple[int, int, str]]) -> Iterator[tuple[int, i
 
 def _fingerprint(annotated: Annotated) -> int:
     """Get a number that is the same for docs whose annotations say the same."""
-    ents = sorted((_without_space(ent.text), ent.label) for ent in annotated.ents)
+    ents = sorted((without_space(ent.text), ent.label) for ent in annotated.ents)
     relations = sorted(
-        (_without_space(head.text), head.label, label, _without_space(tail.text), tail.label)
+        (without_space(head.text), head.label, label, without_space(tail.text), tail.label)
         for head, tail, label in annotated.relations
     )
     return hash((tuple(ents), tuple(relations)))
 
 
-def _without_space(text: str) -> str:
+def without_space(text: str) -> str:
+    """Return what two texts share that differ in nothing but white space."""
     return "".join(text.split())
 
 
