@@ -86,16 +86,8 @@ class TorchShim(PyTorchShim):
 
         params: the values by (this id, name), as `finish_update` names them to the optimizer.
         """
-        named = {} if self._model is None else dict(self._model.named_parameters())
-        replaced = {name: p for name, p in named.items() if (self.id, name) in params}
-        backup = {name: p.detach().clone() for name, p in replaced.items()}
-        for name, parameter in replaced.items():  # in place: a GPU's RNN weights stay in one piece
-            parameter.data.copy_(xp2torch(params[self.id, name], device=parameter.device))
-        try:
+        with other_params(self, params):
             yield
-        finally:
-            for name, parameter in replaced.items():
-                parameter.data.copy_(backup[name])
 
     def to_device(self, device_type: str, device_id: int) -> None:
         if self._model is not None:
@@ -116,6 +108,24 @@ class TorchShim(PyTorchShim):
             device = get_torch_default_device()
             self._model.load_state_dict(load_weights(BytesIO(msg["state"]), device))
         return self
+
+
+@contextmanager
+def other_params(shim: PyTorchShim, params: dict[Any, Any]) -> Iterator[None]:
+    """Do what Thinc's shims should do in `use_params`; theirs look for other keys.
+
+    params: the values by (the shim's id, name).
+    """
+    named = {} if shim._model is None else dict(shim._model.named_parameters())
+    replaced = {name: p for name, p in named.items() if (shim.id, name) in params}
+    backup = {name: p.detach().clone() for name, p in replaced.items()}
+    for name, parameter in replaced.items():  # in place: a GPU's RNN weights stay in one piece
+        parameter.data.copy_(xp2torch(params[shim.id, name], device=parameter.device))
+    try:
+        yield
+    finally:
+        for name, parameter in replaced.items():
+            parameter.data.copy_(backup[name])
 
 
 def torch_layer(name: str, builder: Callable[..., Any], forward: Callable, **kwargs: Any) -> Model:

@@ -1,5 +1,6 @@
 import warnings
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import chain
@@ -12,6 +13,7 @@ from spacy.util import registry
 from thinc.api import Model
 
 from ..errors import Errors, Warnings
+from ..layers.torch_layer import other_params
 
 if TYPE_CHECKING:
     from spacy_transformers import TransformerModel as TransformerModelT
@@ -35,9 +37,10 @@ def TransformerModel(
 ) -> "Model[list[Doc], FullTransformerBatch]":
     """Run a transformer that is trained too: the model of a `transformer` component.
 
-    It is `spacy-transformers.TransformerModel.v3`, with three differences: a name may be that of a
+    It is `spacy-transformers.TransformerModel.v3`, with four differences: a name may be that of a
     model that an installed package carries (`spacy-deeper[minilm]`); tokens that the transformer
-    does not see are warned of (DW202); and of a tokenizer that states no limit the transformer's
+    does not see are warned of (DW202); an optimizer's averages reach the transformer
+    (`use_averages = true`); and of a tokenizer that states no limit the transformer's
     own one is taken, so that a text of many word pieces is cut and does not crash.
 
     name (str): A model on the Hugging Face hub, or a local folder.
@@ -76,6 +79,8 @@ def init(model: "TransformerModelT", X: Any = None, Y: Any = None) -> None:
         raise ValueError(Errors.D207.format(name=name, error=error)) from error
     finally:
         model.attrs["name"] = name  # what is saved is no path of this machine
+    for shim in (shim for node in model.walk() for shim in node.shims):
+        shim.use_params = partial(other_params, shim)
     if model.tokenizer.model_max_length >= NO_LIMIT:
         model.tokenizer.model_max_length = positions(model.transformer.config)
 

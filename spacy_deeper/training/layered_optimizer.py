@@ -1,6 +1,7 @@
 """An optimizer for each component, and one norm for all gradients."""
 
 import re
+from collections import ChainMap
 from collections.abc import Iterable, Iterator
 from typing import Any
 from weakref import WeakSet
@@ -63,9 +64,12 @@ class LayeredOptimizer(Optimizer):
         return optimizer(key, weights, gradient, lr_scale=lr_scale * scale)
 
     def step_schedules(self) -> None:
-        for optimizer in (self.default, *self.components.values()):
+        optimizers = (self.default, *self.components.values())
+        for optimizer in optimizers:
             optimizer.step_schedules()
         self.learn_rate = self.default.learn_rate  # which spaCy shows
+        # Which spaCy evaluates and saves; a parameter without an average stays as it is.
+        self.averages = dict(ChainMap(*(optimizer.averages or {} for optimizer in optimizers)))
 
     def _find_groups(self) -> dict[KeyT, tuple[Optimizer, float]]:
         """Return each parameter's optimizer, and by what its rate is scaled."""

@@ -129,6 +129,34 @@ def test_the_transformer_has_its_own_rate(tiny_transformer, docs, rate: float) -
     assert moved == pytest.approx(0.05, rel=1e-2)
 
 
+def test_averages_of_every_component(tiny_transformer, docs) -> None:
+    """Each optimizer's own, by Thinc's formula: what has no average stays as it is."""
+    nlp, examples = start(tiny_transformer, docs[:10])
+    shared = nlp.get_pipe("tok2vec").model.get_ref("encode").shims[0].module
+    modules = (transformer(nlp), shared)
+    optimizer = Layered(
+        Adam(0.05, use_averages=False), {"transformer": Adam(0.01, use_averages=True)}
+    )
+    expected: dict[str, numpy.ndarray] = {}
+    for t in range(1, 4):
+        fit(nlp, examples, optimizer, 1)
+        decay = (1 + t) / (10 + t)
+        now = [weights(module) for module in modules]
+        expected = {k: (1 - decay) * v + decay * expected.get(k, 0) for k, v in now[0].items()}
+    # Parameters without a gradient are never updated, nor averaged.
+    expected = {k: v for k, v in expected.items() if "pooler" not in k}
+    with nlp.use_params(optimizer.averages):
+        averaged, same_as_before = (weights(module) for module in modules)
+        for name, value in expected.items():
+            numpy.testing.assert_allclose(averaged[name], value, atol=1e-6)
+    assert any(abs(averaged[name] - now[0][name]).max() > 1e-3 for name in expected)
+    for name, value in now[1].items():
+        numpy.testing.assert_array_equal(same_as_before[name], value)
+    for module, values in zip(modules, now, strict=True):
+        for name, value in weights(module).items():
+            numpy.testing.assert_array_equal(value, values[name])
+
+
 def test_a_frozen_transformer_must_annotate(tiny_transformer, docs) -> None:
     nlp, examples = start(tiny_transformer, docs[:10])
     before, frozen = weights(transformer(nlp)), ["transformer"]
