@@ -363,7 +363,10 @@ class Errors(metaclass=ErrorsWithCodes):
         "A search needs Optuna and scikit-learn ({problem}). "
         "Install them: pip install 'spacy-deeper[search]'."
     )
-    D321 = "Can't use the search space {path}: {problem}. configs/search.json is an example."
+    D321 = (
+        "Can't use {path}: {problem}. Examples are configs/search.json, a search space, and "
+        "configs/ingredients.json, variants."
+    )
     D322 = (
         "{path}: the config has no setting '{key}'.{hint} Correct its path, remove it, or add the "
         "setting to the config."
@@ -388,4 +391,8 @@ class Errors(metaclass=ErrorsWithCodes):
     D341 = (
         "Folds are made by scikit-learn ({problem}). Install it: "
         "pip install 'spacy-deeper[protocols]'."
+    )
+    D345 = (
+        "{path}: the row '{name}' must have a name and an object of settings, which is empty for "
+        'the config as it is: {{"Ours": {{}}, "No dropout": {{"training.dropout": 0.0}}}}.'
     )

@@ -105,6 +105,9 @@ def _read(path: Path, overrides: dict[str, Any] | None = None) -> Config:
         raise ValueError(Errors.D150.format(path=path, problem=err.strerror)) from None
     except (ValueError, ConfigParserError) as err:
         raise ValueError(Errors.D151.format(path=path, problem=one_line(err))) from None
+    except KeyError as err:  # confection's, of a section that stands before its parent
+        problem = f"section [….{err.args[0]}] must stand before the sections in it"
+        raise ValueError(Errors.D151.format(path=path, problem=problem)) from None
 
 
 def _in_order_of(base: dict[str, Any], merged: dict[str, Any]) -> dict[str, Any]:

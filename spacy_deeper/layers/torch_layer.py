@@ -111,7 +111,7 @@ class TorchShim(PyTorchShim):
 
 
 @contextmanager
-def other_params(shim: PyTorchShim, params: dict[Any, Any]) -> Iterator[None]:
+def other_params(shim: Any, params: dict[Any, Any]) -> Iterator[None]:
     """Do what Thinc's shims should do in `use_params`; theirs look for other keys.
 
     params: the values by (the shim's id, name).

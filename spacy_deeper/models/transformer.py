@@ -80,7 +80,7 @@ def init(model: "TransformerModelT", X: Any = None, Y: Any = None) -> None:
     finally:
         model.attrs["name"] = name  # what is saved is no path of this machine
     for shim in (shim for node in model.walk() for shim in node.shims):
-        shim.use_params = partial(other_params, shim)
+        shim.use_params = partial(other_params, shim)  # type: ignore[method-assign]
     if model.tokenizer.model_max_length >= NO_LIMIT:
         model.tokenizer.model_max_length = positions(model.transformer.config)
 

@@ -17,15 +17,17 @@ from .runs import Run
 from .worker import run_config
 
 
-def check_config(path: Path, config: Config, run: Run, changed: Iterable[str]) -> None:
+def check_config(
+    path: Path, config: Config, run: Run, changed: Iterable[str] | None = None
+) -> None:
     """Build a run's pipeline, untrained, and see that the config trains it on the run's data.
 
     path (Path): The config's file, for the errors.
     config (Config): The config, not interpolated.
     run (Run): One of the protocol's.
-    changed (Iterable[str]): What its runs change in [vars].
+    changed (Optional[Iterable[str]]): What the runs change; by default what this one does.
     """
-    _check_settings(config, changed)
+    _check_variables(config, run.settings if changed is None else changed)
     with TemporaryDirectory() as folder:
         complete = run_config(config, run, Path(folder))
         try:
@@ -50,11 +52,12 @@ def check_gpu(gpu_id: int) -> None:
         raise ValueError(Errors.D163.format(gpu_id=gpu_id, problem=problem))
 
 
-def _check_settings(config: Config, settings: Iterable[str]) -> None:
+def _check_variables(config: Config, settings: Iterable[str]) -> None:
     """Complain of variables that the config has not, or passes over."""
     text = config.to_str(interpolate=False)
     used = {f"vars.{name}" for name in re.findall(r"\$\{vars[.:](\w+)\}", text)}
-    missing = [key.removeprefix("vars.") for key in settings if key not in used]
+    changed = [key for key in settings if key.startswith("vars.")]
+    missing = [key.removeprefix("vars.") for key in changed if key not in used]
     if missing:
         raise ValueError(Errors.D303.format(missing=", ".join(missing)))
 

@@ -19,7 +19,8 @@ from .environment import machine, versions
 from .folder import RESULTS
 from .pool import BAR, LOG, Share, Stopped, execute
 from .runs import Run, file_hash
-from .space import Space, distribution, overlay
+from .settings import overlay
+from .space import Space, distribution
 
 STUDY, BEST = "search.db", "best.cfg"
 #: Scores that a training and the end of a run both have.

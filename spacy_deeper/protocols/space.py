@@ -1,11 +1,9 @@
 """What a search may change in a config: a JSON file such as `configs/search.json`."""
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import srsly
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -15,6 +13,7 @@ from optuna.distributions import (
 from thinc.api import Config
 
 from ..errors import Errors
+from .settings import all_settings, check_known, read_settings
 
 NUMBERS = {"int": IntDistribution, "float": FloatDistribution}
 NUMBER_TYPES: dict[str, Any] = {"int": int, "float": (int, float)}
@@ -29,21 +28,8 @@ def read_space(path: Path, config: Config) -> Space:
     config (Config): The config whose settings are to be changed.
     RETURNS (Space): What is in the file.
     """
-    try:
-        entries: Any = srsly.json_loads(path.read_text("utf-8"))
-    except OSError as err:
-        raise ValueError(Errors.D321.format(path=path, problem=err.strerror)) from None
-    except ValueError as err:  # also of what is not UTF-8
-        raise ValueError(Errors.D321.format(path=path, problem=f"broken JSON ({err})")) from None
-    if not isinstance(entries, dict) or not entries:
-        problem = "it must be an object with at least one setting"
-        raise ValueError(Errors.D321.format(path=path, problem=problem))
-    known = _settings(config)
-    for key in entries:
-        if key not in known:
-            close = get_close_matches(key, known, n=1)
-            hint = f" Is it to be {close[0]}?" if close else ""
-            raise ValueError(Errors.D322.format(path=path, key=key, hint=hint))
+    entries = read_settings(path)
+    check_known(path, entries, config)
     for key, entry in entries.items():
         try:
             distribution(entry)
@@ -54,30 +40,10 @@ def read_space(path: Path, config: Config) -> Space:
 
 def config_as_point(config: Config, space: Space) -> dict[str, Any] | None:
     """Return the config's own settings as a point of the space, or None if they are not in it."""
-    settings = _settings(config.interpolate())
+    settings = all_settings(config.interpolate())
     point = {key: settings[key] for key in space}
     in_space = (_has(distribution(entry), point[key]) for key, entry in space.items())
     return point if all(in_space) else None
-
-
-def overlay(settings: Mapping[str, Any]) -> str:
-    """Write settings as a config to merge over another one."""
-    sections: dict[str, list[str]] = {}
-    for path, value in settings.items():
-        section, _, key = path.rpartition(".")
-        sections.setdefault(section, []).append(f"{key} = {srsly.json_dumps(value)}\n")
-    return "\n".join(f"[{section}]\n{''.join(lines)}" for section, lines in sections.items())
-
-
-def _settings(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return all settings of a config, which are not sections, by their paths."""
-    found = {}
-    for key, value in config.items():
-        if isinstance(value, dict):
-            found.update(_settings(value, f"{prefix}{key}."))
-        elif prefix:
-            found[prefix + key] = value
-    return found
 
 
 def distribution(entry: Any) -> BaseDistribution:

@@ -132,6 +132,7 @@ def test_new_component(merge):
         (BASE, None, "D150", "1.cfg: No such file"),
         (BASE, "seed = 1", "D151", "1.cfg"),
         ("[a]\n[a]", "", "D151", "0.cfg"),
+        (BASE, "[x.y]\n[x]", "D151", "must stand before"),
         (BASE, "[a]\nb = 1\nb = 2", "D151", "1.cfg"),
         (BASE, "[vars]\nwidht = 1", "D156", "[vars] widht"),
         (BASE, '[components.crf_nerr]\nfactory = "x"', "D156", "Is it to be crf_ner?"),

@@ -157,6 +157,43 @@ def test_depths(here):
     assert names() == [f"{cell}-{point}-seed-0" for cell in ("gru", "lstm") for point in points]
 
 
+VARIANTS = ("variants", "tiny.cfg", "out", *DATA, "--variants", "rows.json")
+
+
+def test_variants(here):
+    rows = {
+        "Ours": {},
+        "No dropout": {"training.dropout": 0.0, "components.relation_scorer.model.head.dropout": 0},
+        "An LSTM": {"vars.cell": "lstm"},
+    }
+    srsly.write_json("rows.json", rows)
+    assert run(*VARIANTS, "--seeds", 2).exit_code == 0
+    results = srsly.read_json(f"out/{RESULTS}")
+    assert results["protocol"] == "variants"
+    assert names() == [f"{r}-seed-{s}" for s in (0, 1) for r in ("ours", "no-dropout", "an-lstm")]
+    for result in results["runs"]:
+        assert result["settings"] == rows[result["row"]]
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "said"),
+    [
+        (None, "D321", "No such file"),
+        ("{", "D321", "broken JSON"),
+        ("{}", "D321", "at least one"),
+        ('{"Ours": 1}', "D345", "'Ours'"),
+        ('{" ": {}}', "D345", "' '"),
+        ('{"Ours": {"training.droput": 0.1}}', "D322", "training.dropout"),
+        ('{"Ours": {}, "No RNN": {"vars.cell": "rnn"}}', "D311", "[D203]"),
+        ('{"Ours": {"training": {}}}', "D322", "'training'"),
+    ],
+)
+def test_wrong_variants(here, content, code, said):
+    if content is not None:
+        Path("rows.json").write_text(content)
+    check_fails(run(*VARIANTS), code, said)
+
+
 FOLDS = ("folds", "tiny.cfg", "out", "--data", "train.spacy", "--data", "dev.spacy", "--folds", 3)
 
 

@@ -17,7 +17,8 @@ from spacy_deeper.cli.merge_config import merge_configs
 from spacy_deeper.protocols import pool
 from spacy_deeper.protocols import search as module
 from spacy_deeper.protocols.search import Search
-from spacy_deeper.protocols.space import config_as_point, overlay, read_space
+from spacy_deeper.protocols.settings import overlay
+from spacy_deeper.protocols.space import config_as_point, read_space
 
 ROOT = Path(__file__).parents[2]
 SMALL = """
