@@ -14,6 +14,7 @@ from thinc.api import Model
 
 from ..errors import Errors, Warnings
 from ..layers.torch_layer import other_params
+from .depth import depth
 
 if TYPE_CHECKING:
     from spacy_transformers import TransformerModel as TransformerModelT
@@ -34,10 +35,12 @@ def TransformerModel(
     transformer_config: dict[str, Any] = {},  # noqa: B006
     mixed_precision: bool = False,
     grad_scaler_config: dict[str, Any] = {},  # noqa: B006
+    frozen_layers: int | None = None,
 ) -> "Model[list[Doc], FullTransformerBatch]":
     """Run a transformer that is trained too: the model of a `transformer` component.
 
-    It is `spacy-transformers.TransformerModel.v3`, with four differences: a name may be that of a
+    It is `spacy-transformers.TransformerModel.v3`, with five differences: lower layers may be left
+    as they are; a name may be that of a
     model that an installed package carries (`spacy-deeper[minilm]`); tokens that the transformer
     does not see are warned of (DW202); an optimizer's averages reach the transformer
     (`use_averages = true`); and of a tokenizer that states no limit the transformer's
@@ -49,6 +52,8 @@ def TransformerModel(
     tokenizer_config, transformer_config (dict): Settings for `from_pretrained`.
     mixed_precision (bool): Compute in half precision where it is safe; for GPUs.
     grad_scaler_config (dict): Gradient scaling, which mixed precision needs.
+    frozen_layers (Optional[int]): Train neither the embeddings nor so many of the lowest layers:
+        0 is the embeddings alone, None trains all. What is frozen costs no step of the optimizer.
     """
     from spacy_transformers import TransformerModel as make
 
@@ -63,6 +68,7 @@ def TransformerModel(
     )
     model.init = init
     model._func = forward
+    model.attrs["frozen_layers"] = frozen_layers
     return model
 
 
@@ -105,10 +111,20 @@ def forward(
 ) -> "tuple[FullTransformerBatch, Callable[[FullTransformerBatch], list[Doc]]]":
     from spacy_transformers.layers.transformer_model import forward as run
 
+    if is_train and model.attrs["frozen_layers"] is not None:
+        freeze(model.transformer, model.attrs["frozen_layers"])
     batch, backprop = run(model, docs, is_train)
     n_pieces = model.ops.to_numpy(batch.align.lengths)
     warn_of_unread(docs, n_pieces, model.tokenizer.model_max_length)
     return batch, backprop
+
+
+def freeze(transformer: Any, n_layers: int) -> None:
+    """Leave the embeddings and the lowest layers out of the training."""
+    for name, parameter in transformer.named_parameters():
+        number = depth(name)
+        if number is not None and number < n_layers:
+            parameter.requires_grad_(False)
 
 
 def warn_of_unread(docs: list[Doc], n_pieces: NDArray[numpy.int32], limit: int) -> None:

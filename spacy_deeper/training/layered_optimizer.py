@@ -1,6 +1,5 @@
 """An optimizer for each component, and one norm for all gradients."""
 
-import re
 from collections import ChainMap
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -13,10 +12,7 @@ from thinc.optimizers import KeyT
 from thinc.types import FloatsXd
 
 from ..errors import Errors
-
-# A parameter of one of an encoder's layers, and one of what is below them.
-LAYER = re.compile(r"(?:^|\.)(?:layers?|h|block)\.(\d+)\.")
-BELOW = re.compile(r"embed|(?:^|\.)w[tp]e\.")
+from ..models.depth import EMBEDDINGS, depth
 
 # Those that `name_parameters` tells of a pipeline: spaCy's training has no way to hand it one.
 _living: "WeakSet[LayeredOptimizer]" = WeakSet()
@@ -110,13 +106,14 @@ def layer_scales(component: str, keys: Iterable[KeyT], decay: float) -> dict[Key
 
     Embeddings lie below the first layer; what lies above the layers has the factor 1.
     """
-    numbers = {key: int(found[1]) for key in keys if (found := LAYER.search(key[1]))}
-    if not numbers:
+    depths = {key: depth(key[1]) for key in keys}
+    numbered = [number for number in depths.values() if number not in (None, EMBEDDINGS)]
+    if not numbered:
         raise ValueError(Errors.D266.format(name=component))
-    last = max(numbers.values())
+    last = max(numbered)
     return {
-        key: decay ** (last - numbers.get(key, -1 if BELOW.search(key[1]) else last))
-        for key in keys
+        key: decay ** (last - (last if number is None else number))
+        for key, number in depths.items()
     }
 
 

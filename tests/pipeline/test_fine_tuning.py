@@ -1,6 +1,7 @@
 """A transformer in front, trained with the rest, at a rate of its own."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy
 import pytest
@@ -51,11 +52,12 @@ TEXTS = ["Ann left Oslo .", "", "She went to Nairobi ."]
 pytestmark = pytest.mark.filterwarnings(r"ignore:\[DW202\]:UserWarning")
 
 
-def build(path: Path | str, pipeline: list[str] | None = None) -> Language:
+def build(path: Path | str, pipeline: list[str] | None = None, **settings: Any) -> Language:
     fix_random_seed(0)
     changes = Config().from_str(FINE_TUNED.replace("NAME", str(path)))
     config = Config().from_str(JOINT).merge(changes)
     config["nlp"]["pipeline"] = pipeline or config["nlp"]["pipeline"]
+    config["components"]["transformer"]["model"].update(settings)
     return load_model_from_config(config, auto_fill=True)
 
 
@@ -127,6 +129,27 @@ def test_the_transformer_has_its_own_rate(tiny_transformer, docs, rate: float) -
     assert largest == pytest.approx(rate, rel=1e-2)
     moved = max(abs(value - old[name]).max() for name, value in weights(shared).items())
     assert moved == pytest.approx(0.05, rel=1e-2)
+
+
+@pytest.mark.parametrize("n_layers", [0, 1])
+def test_frozen_layers(tiny_transformer, docs, tmp_path, n_layers: int) -> None:
+    """They stay as they are, in a loaded pipeline too, and the layers above them learn."""
+    nlp = build(tiny_transformer, frozen_layers=n_layers)
+    nlp.initialize(lambda: pair(nlp, docs[:10]))
+    nlp.to_disk(tmp_path)
+    nlp = spacy.load(tmp_path)
+    before = weights(transformer(nlp))
+    fit(nlp, pair(nlp, docs[:10]), Layered(Adam(0.01, use_averages=False)), 2)
+    moved = {
+        name for name, value in weights(transformer(nlp)).items() if (value != before[name]).any()
+    }
+    frozen = {
+        name
+        for name in before
+        if name.startswith(("embeddings.", *(f"encoder.layer.{i}." for i in range(n_layers))))
+    }
+    unused = {name for name in before if name.startswith("pooler.")}
+    assert moved == before.keys() - frozen - unused
 
 
 def test_averages_of_every_component(tiny_transformer, docs) -> None:
