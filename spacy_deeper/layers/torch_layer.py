@@ -187,11 +187,11 @@ def split_rows(model: Model, rows: Any, sizes: Sequence[int]) -> list[Any]:
 
 
 def forward_rows(
-    model: Model, Xs: list[Any], is_train: bool
+    model: Model, Xs: list[Any], is_train: bool, **options: Any
 ) -> tuple[list[Any], Callable[[list[Any]], list[Any]]]:
     """Run a layer's module on the rows of all texts at once."""
     sizes = [len(X) for X in Xs]
-    Y, bp_module = call_module(model, is_train, model.ops.xp.concatenate(Xs))
+    Y, bp_module = call_module(model, is_train, model.ops.xp.concatenate(Xs), **options)
 
     def backprop(dYs: list[Any]) -> list[Any]:
         dX = bp_module(model.ops.xp.concatenate(dYs))[0]

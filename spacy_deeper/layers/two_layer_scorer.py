@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -5,7 +6,15 @@ from spacy.util import registry
 from thinc.api import Model
 from thinc.types import Floats2d
 
-from .torch_layer import check_choice, check_positive, forward_rows, shim_of, torch_layer
+from .torch_layer import (
+    check_choice,
+    check_positive,
+    dropout_attrs,
+    dropout_rate,
+    forward_rows,
+    shim_of,
+    torch_layer,
+)
 
 ACTIVATIONS = ("relu", "tanh", "gelu", "sigmoid", "linear")
 
@@ -14,6 +23,7 @@ ACTIVATIONS = ("relu", "tanh", "gelu", "sigmoid", "linear")
 def TwoLayerScorer(
     hidden_size: int = 64,
     activation: str = "relu",
+    dropout: float | None = 0.0,
     nI: int | None = None,
     nO: int | None = None,
 ) -> Model[list[Floats2d], list[Floats2d]]:
@@ -21,6 +31,8 @@ def TwoLayerScorer(
 
     hidden_size (int): The output size of FFNN(e1).
     activation (str): The activation of FFNN(e1), one of `ACTIVATIONS`; FFNN(e2) is linear.
+    dropout (Optional[float]): Dropout before each layer, which the paper has not; None obeys
+        `[training] dropout`.
     nI, nO (Optional[int]): Input width and number of scores; found later if None.
     """
     check_choice("activation", activation, ACTIVATIONS)
@@ -29,9 +41,10 @@ def TwoLayerScorer(
     return torch_layer(
         "two_layer_scorer",
         partial(build, hidden_size=hidden_size, activation=activation),
-        forward_rows,
+        forward,
         init=init,
         dims={"nI": nI, "nO": nO},
+        attrs=dropout_attrs(dropout),
     )
 
 
@@ -46,3 +59,9 @@ def init(model: Model, X: list[Floats2d] | None = None, Y: Any = None) -> None:
         model.set_dim("nI", X[0].shape[1])
     if model.has_dim("nI") and model.has_dim("nO"):
         shim_of(model).build(nI=model.get_dim("nI"), nO=model.get_dim("nO"))
+
+
+def forward(
+    model: Model, Xs: list[Floats2d], is_train: bool
+) -> tuple[list[Floats2d], Callable[[list[Floats2d]], list[Floats2d]]]:
+    return forward_rows(model, Xs, is_train, dropout=dropout_rate(model))

@@ -3,10 +3,11 @@ from typing import Any
 
 from spacy.tokens import Doc
 from spacy.util import registry
-from thinc.api import Model, concatenate
+from thinc.api import Model, chain, concatenate
 from thinc.types import Floats2d
 
 from ..errors import Errors
+from ..layers.token_dropout import TokenDropout
 
 EmbedT = Model[list[Doc], list[Floats2d]]
 
@@ -17,6 +18,7 @@ def JointEmbed(
     static: EmbedT | None = None,
     char: EmbedT | None = None,
     casing: EmbedT | None = None,
+    token_dropout: float = 0.0,
 ) -> EmbedT:
     """Embed tokens by equation 1 of Crone (2020): v = t_elmo ∘ t_glove ∘ t_char ∘ t_casing.
 
@@ -27,13 +29,15 @@ def JointEmbed(
     static: Word vectors, e.g. `spacy_deeper.StaticVectors.v1`.
     char: A word's characters, e.g. `spacy_deeper.CharBiRNN.v1`.
     casing: `spacy_deeper.Casing.v1`.
+    token_dropout (float): The share of the tokens that training hides, which the paper does not.
     """
     if contextual is not None and contextual.has_ref("listener"):
         contextual = of_known_width(contextual)
     parts = [part for part in (contextual, static, char, casing) if part is not None]
     if not parts:
         raise ValueError(Errors.D205)
-    return concatenate(*parts)
+    joint = concatenate(*parts)
+    return chain(joint, TokenDropout(token_dropout)) if token_dropout else joint
 
 
 def of_known_width(listening: EmbedT) -> EmbedT:

@@ -17,6 +17,7 @@ def CRFTagger(
     encode: Model[list[Floats2d], list[Floats2d]],
     hidden_size: int = 64,
     activation: str = "relu",
+    dropout: float | None = 0.0,
     nO: int | None = None,
 ) -> Model[list[Doc], list[Floats2d]]:
     """Score the BIO tags of each token, for a CRF: section 3.2 of Crone (2020).
@@ -27,9 +28,11 @@ def CRFTagger(
     tok2vec: The shared layers, usually a listener.
     encode: The NER-specific layers, e.g. `spacy_deeper.BiRNN.v1`; its depth may be 0.
     hidden_size, activation: FFNN(e1) of equation 2.
+    dropout (Optional[float]): Dropout before both layers of equation 2, which the paper has not;
+        None obeys `[training] dropout`.
     nO (Optional[int]): The number of tags; known once the labels are.
     """
-    scorer = TwoLayerScorer(hidden_size, activation, nO=nO)
+    scorer = TwoLayerScorer(hidden_size, activation, dropout, nO=nO)
     emissions: Model[list[Doc], list[Floats2d]] = chain(tok2vec, encode, scorer)
     crf = CRF(nO)
     return Model(

@@ -7,6 +7,7 @@ from spacy_deeper.layers.birnn import BiRNN
 from spacy_deeper.layers.distmult import DistMult
 from spacy_deeper.layers.relation_head import RelationHead
 from spacy_deeper.layers.torch_layer import shim_of
+from spacy_deeper.layers.two_layer_scorer import TwoLayerScorer
 
 RATE = 0.3
 ROWS = numpy.ones((400, 20), "f")
@@ -51,7 +52,15 @@ DISTMULT = Case(
     lambda rate: DistMult(dropout=rate, nI=20, nO=2), (ROWS, [4] * 100), lambda module: []
 )
 
-each_case = pytest.mark.parametrize("case", [BIRNN, HEAD, DISTMULT], ids=["birnn", "head", "dm"])
+SCORER = Case(
+    lambda rate: TwoLayerScorer(50, "sigmoid", dropout=rate, nI=20, nO=2),
+    [ROWS[:150], ROWS[:0], ROWS[150:]],
+    lambda module: [module.e1, module.e2],
+)
+
+each_case = pytest.mark.parametrize(
+    "case", [BIRNN, HEAD, DISTMULT, SCORER], ids=["birnn", "head", "dm", "scorer"]
+)
 
 
 def differs(case: Case, model) -> bool:
@@ -95,7 +104,7 @@ def test_prediction_is_without_dropout(case: Case) -> None:
     assert shim_of(model).module.training
 
 
-@pytest.mark.parametrize("case", [BIRNN, HEAD], ids=["birnn", "head"])
+@pytest.mark.parametrize("case", [BIRNN, HEAD, SCORER], ids=["birnn", "head", "scorer"])
 def test_inputs_are_zeroed_and_their_mean_kept(case: Case) -> None:
     model = case.model(RATE)
     first = read(case, model)[0]

@@ -11,6 +11,7 @@ from spacy_deeper.layers.casing import Casing
 from spacy_deeper.layers.char_birnn import CharBiRNN
 from spacy_deeper.layers.scalar_mix import ScalarMix
 from spacy_deeper.layers.static_vectors import StaticVectors
+from spacy_deeper.layers.token_dropout import TokenDropout
 from spacy_deeper.models.embedding import JointEmbed
 
 WIDTHS = {"contextual": 5, "static": 3, "char": 4, "casing": 7}
@@ -83,3 +84,32 @@ def test_static_vectors_without_vectors(make_docs) -> None:
     model = JointEmbed(static=StaticVectors(), casing=Casing())
     with pytest.raises(ValueError, match=r"^\[D206\]"):
         model.initialize(X=make_docs("Poe was born"))
+
+
+def test_token_dropout_hides_whole_tokens_in_training(docs: list[Doc]) -> None:
+    plain = JointEmbed(casing=Casing())
+    model = JointEmbed(casing=Casing(), token_dropout=0.25)
+    texts = [Doc(docs[0].vocab, words=["word"] * 2000), docs[1]]
+    for either in (plain, model):
+        either.initialize(X=texts)
+    expected = plain.predict(texts)[0]
+    numpy.testing.assert_array_equal(model.predict(texts)[0], expected)
+    (seen, empty), backprop = model.begin_update(texts)
+    assert empty.shape == (0, expected.shape[1])
+    hidden = ~seen.any(axis=1)
+    assert hidden.mean() == pytest.approx(0.25, abs=0.04)
+    numpy.testing.assert_allclose(seen[~hidden], expected[~hidden] / 0.75, rtol=1e-6)
+    given: list[list] = []
+    model.layers[0]._func = lambda *_, **__: (
+        [expected, empty],
+        lambda dYs: given.append(dYs) or [],
+    )
+    (seen, _), backprop = model.begin_update(texts)
+    backprop([numpy.ones_like(seen), empty])
+    numpy.testing.assert_allclose(given[0][0] * expected, seen, rtol=1e-6)
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1.0])
+def test_a_rate_that_hides_too_much(rate: float) -> None:
+    with pytest.raises(ValueError, match=r"^\[D201\]"):
+        TokenDropout(rate)

@@ -1,4 +1,5 @@
 from torch import Tensor, nn
+from torch.nn.functional import dropout as drop
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -18,6 +19,7 @@ class TwoLayerScorer(nn.Module):
         self.activation = ACTIVATIONS[activation]()
         self.e2 = nn.Linear(hidden_size, nO)
 
-    def forward(self, h: Tensor) -> Tensor:
-        """Score h (N, nI) as (N, nO)."""
-        return self.e2(self.activation(self.e1(h)))
+    def forward(self, h: Tensor, dropout: float = 0.0) -> Tensor:
+        """Score h (N, nI) as (N, nO), with dropout before each layer."""
+        hidden = self.activation(self.e1(drop(h, dropout, self.training)))
+        return self.e2(drop(hidden, dropout, self.training))
