@@ -12,7 +12,7 @@ from thinc.api import Model, chain
 from thinc.types import Floats2d, Floats3d
 
 from ..layers.cached import cached
-from ..layers.scalar_mix import ScalarMix
+from ..layers.encoder_layers import Combine, combine_layers
 from ..layers.torch_layer import (
     call_module,
     check_choice,
@@ -38,11 +38,12 @@ def Elmo(
     backend: Literal["native", "allennlp"] = "native",
     stateful: bool = False,
     cache_mb: int = 2048,
+    combine: Combine = "mix",
 ) -> Model[list[Doc], list[Floats2d]]:
     """Embed tokens with a published ELMo that is not trained: t_elmo of equation 1 (Crone 2020).
 
-    Its layers, three with the published models, go into a learned scalar mix. The weights are
-    saved with the pipeline: loading it needs neither file, nor h5py.
+    It has three layers in the published models. The weights are saved with the pipeline: loading it
+    needs neither file, nor h5py.
 
     White space is not read, and gets zeros. Words are read by their first 48 bytes of UTF-8. A doc
     is one text between a begin and an end, however many sentences it has.
@@ -55,10 +56,12 @@ def Elmo(
         place in the batch before ended, and cache nothing. By default a text's vectors depend on
         the text alone: they can be cached, and do not change with what ran before.
     cache_mb (int): In training, memory for the outputs of texts seen before.
+    combine (str): What becomes of the layers: a learned "mix", as in the paper, or "concatenate"
+        for all of them side by side.
     """
     check_choice("backend", backend, BUILDERS)
     layers = ElmoLayers(options, weights, sha256, backend, stateful)
-    return chain(layers if stateful else cached(layers, cache_mb), ScalarMix())
+    return chain(layers if stateful else cached(layers, cache_mb), combine_layers(combine))
 
 
 def ElmoLayers(

@@ -13,7 +13,7 @@ from thinc.types import Floats2d, Floats3d, Ragged
 
 from ..errors import Errors
 from ..layers.cached import cached
-from ..layers.scalar_mix import ScalarMix
+from ..layers.encoder_layers import Combine, combine_layers
 from ..layers.torch_layer import check_choice, split_rows
 from .transformer import TransformerModel
 
@@ -33,28 +33,31 @@ def FrozenTransformer(
     stride: int = 96,
     cache_mb: int = 2048,
     cache_dir: str | Path | None = None,
+    combine: Combine = "mix",
 ) -> Model[list[Doc], list[Floats2d]]:
     """Embed tokens with a pretrained transformer that is not trained: t_elmo of equation 1.
 
-    All its layers (the embeddings too) go into a learned scalar mix, as ELMo's do in Crone (2020).
-    The weights are saved with the pipeline: loading it needs neither hub nor network.
+    All its layers (the embeddings too) are used, as ELMo's are in Crone (2020). The weights are
+    saved with the pipeline: loading it needs neither hub nor network.
 
     name (str): A model on the Hugging Face hub, or a local folder.
     pooling (Model[Ragged, Floats2d]): From a token's word pieces to the token: `reduce_mean.v1`,
         `reduce_first.v1`, `reduce_last.v1` or `reduce_max.v1`. A token without any, such as white
         space, is zeros.
-    layers (str): "all" layers into the mix, or the "last" one only.
+    layers (str): "all" layers, or the "last" one only.
     window, stride (int): Long texts go through in windows of so many tokens, one every `stride`;
         a token in two windows is pooled from both.
     cache_mb (int): In training, memory for the outputs of texts seen before.
     cache_dir (Optional[Union[str, Path]]): In training, a folder for them too, which other runs
         share: one file for each text, 4 * layers * width bytes for each token.
+    combine (str): What becomes of the layers: a learned "mix", as in the paper, or "concatenate"
+        for all of them side by side.
     """
     check_choice("layers", layers, ("all", "last"))
     if not 0 < stride <= window:
         raise ValueError(Errors.D217.format(stride=stride, window=window))
     encoder = TransformerLayers(name, pooling, layers, window, stride)
-    return chain(cached(encoder, cache_mb, cache_dir, fingerprint), ScalarMix())
+    return chain(cached(encoder, cache_mb, cache_dir, fingerprint), combine_layers(combine))
 
 
 def TransformerLayers(

@@ -134,6 +134,23 @@ def test_the_last_layer_alone(model: Model, reference) -> None:
     numpy.testing.assert_allclose(rows[:, 0], reference(doc)[:, -1], atol=1e-4)
 
 
+def test_layers_side_by_side(model: Model) -> None:
+    other = sharing(model, combine="concatenate")
+    docs = [make_doc("plain"), Doc(Vocab()), make_doc("pieces")]
+    other.initialize(X=docs)
+    assert other.get_dim("nO") == LAYERS * WIDTH
+    outputs, backprop = other.begin_update(docs)
+    for output, layers in zip(outputs, layers_of(model).predict(docs), strict=True):
+        expected = numpy.concatenate([layers[:, i] for i in range(LAYERS)], axis=1)
+        numpy.testing.assert_array_equal(output, expected)
+    assert list(backprop(outputs)) == []
+
+
+def test_an_unknown_combination() -> None:
+    with pytest.raises(ValueError, match=r"^\[D203\].*mix, concatenate"):
+        make(combine="sum")
+
+
 def test_only_the_mix_is_trained(model: Model) -> None:
     docs = [make_doc("plain"), make_doc("one")]
     trained = sharing(model)
