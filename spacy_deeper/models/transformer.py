@@ -4,7 +4,7 @@ from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from spacy.util import registry
 from thinc.api import Model
 
 from ..errors import Errors, Warnings
-from ..layers.torch_layer import other_params
+from ..layers.torch_layer import check_choice, other_params
 from .depth import depth
 
 if TYPE_CHECKING:
@@ -36,11 +36,12 @@ def TransformerModel(
     mixed_precision: bool = False,
     grad_scaler_config: dict[str, Any] = {},  # noqa: B006
     frozen_layers: int | None = None,
+    layers: Literal["all", "last"] = "last",
 ) -> "Model[list[Doc], FullTransformerBatch]":
     """Run a transformer that is trained too: the model of a `transformer` component.
 
-    It is `spacy-transformers.TransformerModel.v3`, with five differences: lower layers may be left
-    as they are; a name may be that of a
+    It is `spacy-transformers.TransformerModel.v3`, with six differences: lower layers may be left
+    as they are; all layers may be read, and not the last alone; a name may be that of a
     model that an installed package carries (`spacy-deeper[minilm]`); tokens that the transformer
     does not see are warned of (DW202); an optimizer's averages reach the transformer
     (`use_averages = true`); and of a tokenizer that states no limit the transformer's
@@ -54,22 +55,44 @@ def TransformerModel(
     grad_scaler_config (dict): Gradient scaling, which mixed precision needs.
     frozen_layers (Optional[int]): Train neither the embeddings nor so many of the lowest layers:
         0 is the embeddings alone, None trains all. What is frozen costs no step of the optimizer.
+    layers (str): What listeners read: the "last" layer, or "all", the embeddings first, side by
+        side.
     """
     from spacy_transformers import TransformerModel as make
 
+    check_choice("layers", layers, ("all", "last"))
     # The settings are written into, so they must not be those of the config.
+    transformer_config = dict(transformer_config)
+    if layers == "all":
+        transformer_config["output_hidden_states"] = True
     model = make(
         name,
         get_spans,
         dict(tokenizer_config),
-        dict(transformer_config),
+        transformer_config,
         mixed_precision,
         dict(grad_scaler_config),
     )
     model.init = init
     model._func = forward
     model.attrs["frozen_layers"] = frozen_layers
+    model.attrs["layers"] = layers
+    if layers == "all":
+        model.layers[0].attrs["convert_outputs"] = convert_to_all_layers
     return model
+
+
+def convert_to_all_layers(
+    model: Model, inputs_outputs: tuple[Any, Any], is_train: bool
+) -> tuple[Any, Callable]:
+    """Hand on all layers side by side as the last one, which is all that listeners read."""
+    from spacy_transformers.layers.transformer_model import _convert_transformer_outputs as convert
+    from torch import cat
+    from transformers.modeling_outputs import BaseModelOutput
+
+    inputs, output = inputs_outputs
+    joined = BaseModelOutput(last_hidden_state=cat(output.hidden_states, dim=-1))
+    return convert(model, (inputs, joined), is_train)
 
 
 def init(model: "TransformerModelT", X: Any = None, Y: Any = None) -> None:
@@ -79,12 +102,19 @@ def init(model: "TransformerModelT", X: Any = None, Y: Any = None) -> None:
         return
     name = model.attrs["name"]
     model.attrs["name"] = local_path(name)
+    wrapper = model.layers[0]
+    convert = wrapper.attrs["convert_outputs"]
+    wrapper.attrs["convert_outputs"] = lambda model, io, is_train: (io[1], lambda d_output: None)
     try:
-        load(model, X, Y)
+        load(model, X, Y)  # which takes the width for that of one layer
     except (OSError, ValueError) as error:
         raise ValueError(Errors.D207.format(name=name, error=error)) from error
     finally:
         model.attrs["name"] = name  # what is saved is no path of this machine
+        wrapper.attrs["convert_outputs"] = convert
+    if model.attrs["layers"] == "all":
+        config = model.transformer.config
+        model.set_dim("nO", (config.num_hidden_layers + 1) * config.hidden_size, force=True)
     for shim in (shim for node in model.walk() for shim in node.shims):
         shim.use_params = partial(other_params, shim)  # type: ignore[method-assign]
     if model.tokenizer.model_max_length >= NO_LIMIT:

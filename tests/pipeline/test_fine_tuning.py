@@ -11,6 +11,7 @@ from spacy.language import Language
 from spacy.training import Example
 from spacy.util import fix_random_seed, load_model_from_config
 from thinc.api import Adam, Config
+from transformers.file_utils import ModelOutput
 
 from spacy_deeper.training.layered_optimizer import Layered, name_parameters
 
@@ -129,6 +130,42 @@ def test_the_transformer_has_its_own_rate(tiny_transformer, docs, rate: float) -
     assert largest == pytest.approx(rate, rel=1e-2)
     moved = max(abs(value - old[name]).max() for name, value in weights(shared).items())
     assert moved == pytest.approx(0.05, rel=1e-2)
+
+
+def test_all_layers_side_by_side(tiny_transformer, docs, tmp_path) -> None:
+    """What listeners read, and the gradient of each layer's own part."""
+    nlp = build(tiny_transformer, layers="all")
+    examples = pair(nlp, docs[:10])
+    nlp.initialize(lambda: examples)
+    module, listener = transformer(nlp), nlp.get_pipe("tok2vec").model.get_ref("embed")
+    config = module.config
+    width = (1 + config.num_hidden_layers) * config.hidden_size
+    assert nlp.get_pipe("transformer").model.get_dim("nO") == width
+    assert listener.get_dim("nO") >= width
+    model, texts = nlp.get_pipe("transformer").model, [docs[0], nlp.make_doc(""), docs[1]]
+    for layer in module.modules():
+        if isinstance(layer, torch.nn.Dropout):
+            layer.p = 0.0
+        if hasattr(layer, "dropout_prob"):  # of the attention
+            layer.dropout_prob = 0.0
+    batch, backprop = model.begin_update(texts)
+    words, seen = batch.wordpieces, batch.model_output.last_hidden_state
+    ids, mask = (torch.tensor(x).long() for x in (words.input_ids, words.attention_mask))
+    hidden = module(ids, attention_mask=mask, output_hidden_states=True).hidden_states
+    joined = torch.cat(hidden, dim=-1)
+    torch.testing.assert_close(torch.as_tensor(seen), joined.detach())
+    d_joined = torch.randn_like(joined)
+    parameter = module.encoder.layer[0].output.dense.weight
+    (expected,) = torch.autograd.grad(joined, parameter, d_joined)
+    batch.model_output = ModelOutput(last_hidden_state=d_joined)
+    backprop(batch)
+    torch.testing.assert_close(parameter.grad, expected)
+    losses = fit(nlp, examples, Layered(Adam(0.02, use_averages=False)), 30)
+    assert losses[-1]["crf_ner"] < losses[0]["crf_ner"] / 2
+    nlp.to_disk(tmp_path)
+    loaded = spacy.load(tmp_path)
+    for doc in docs[:5]:
+        same(loaded(doc.text), nlp(doc.text))
 
 
 @pytest.mark.parametrize("n_layers", [0, 1])
