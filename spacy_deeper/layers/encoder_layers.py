@@ -32,11 +32,9 @@ def init(model: Model, X: list[Floats3d] | None = None, Y: list[Floats2d] | None
 def forward(
     model: Model, Xs: list[Floats3d], is_train: bool
 ) -> tuple[list[Floats2d], Callable[[list[Floats2d]], list[Floats3d]]]:
-    shapes = [X.shape for X in Xs]
+    ops, shapes = model.ops, [X.shape for X in Xs]
 
     def backprop(dYs: list[Floats2d]) -> list[Floats3d]:
-        return [dY.reshape(shape) for dY, shape in zip(dYs, shapes, strict=True)]
+        return [ops.reshape3f(dY, *shape) for dY, shape in zip(dYs, shapes, strict=True)]
 
-    return [
-        X.reshape((n, layers * width)) for X, (n, layers, width) in zip(Xs, shapes, strict=True)
-    ], backprop
+    return [ops.reshape2f(X, n, L * w) for X, (n, L, w) in zip(Xs, shapes, strict=True)], backprop

@@ -36,7 +36,7 @@ def JointEmbed(
     parts = [part for part in (contextual, static, char, casing) if part is not None]
     if not parts:
         raise ValueError(Errors.D205)
-    joint = concatenate(*parts)
+    joint: EmbedT = concatenate(*parts)
     return chain(joint, TokenDropout(token_dropout)) if token_dropout else joint
 
 

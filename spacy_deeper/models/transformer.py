@@ -91,7 +91,8 @@ def convert_to_all_layers(
     from transformers.modeling_outputs import BaseModelOutput
 
     inputs, output = inputs_outputs
-    joined = BaseModelOutput(last_hidden_state=cat(output.hidden_states, dim=-1))
+    hidden: Any = cat(output.hidden_states, dim=-1)
+    joined = BaseModelOutput(last_hidden_state=hidden)
     return convert(model, (inputs, joined), is_train)
 
 
