@@ -250,6 +250,10 @@ class Errors(metaclass=ErrorsWithCodes):
         '[training] annotating_components to ["tok2vec", "crf_ner"] (and a transformer before it, '
         "if there is one): without it, no component sets entities during the training."
     )
+    D290 = (
+        "Can't start from {path}: {problem}. Train it first, on the same labels and with the same "
+        "sizes of the layers above the encoder."
+    )
 
     # D24x: ELMo
     D240 = (

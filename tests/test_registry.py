@@ -38,7 +38,11 @@ PUBLIC = {
         "spacy_deeper.TwoLayerScorer.v1",
     },
     "optimizers": {"spacy_deeper.Layered.v1", "spacy_deeper.NAdam.v1"},
-    "callbacks": {"spacy_deeper.name_parameters.v1", "spacy_deeper.use_caches.v1"},
+    "callbacks": {
+        "spacy_deeper.name_parameters.v1",
+        "spacy_deeper.start_from.v1",
+        "spacy_deeper.use_caches.v1",
+    },
     "scorers": {"spacy_deeper.crf_ner_scorer.v1", "spacy_deeper.relation_scorer.v1"},
     "cli": {"relations"},
 }
