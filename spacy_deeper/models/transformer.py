@@ -100,6 +100,9 @@ def forward(
 ) -> "tuple[FullTransformerBatch, Callable[[FullTransformerBatch], list[Doc]]]":
     from spacy_transformers.layers.transformer_model import forward as run
 
+    from ..layers.pytorch.linear import speed_up
+
+    speed_up(model.transformer)
     batch, backprop = run(model, docs, is_train)
     n_pieces = model.ops.to_numpy(batch.align.lengths)
     warn_of_unread(docs, n_pieces, model.tokenizer.model_max_length)
