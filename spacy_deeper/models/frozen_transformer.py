@@ -166,6 +166,8 @@ def pool(pooling: Model[Ragged, Floats2d], pieces: Ragged) -> Floats2d:
     # Of thinc's poolings, only the mean takes what is empty.
     filled = pieces.lengths > 0
     pooled = pooling.predict(Ragged(pieces.dataXd, pieces.lengths[filled]))
+    if len(pooled) == len(filled):
+        return pooled
     rows = pooling.ops.alloc2f(len(filled), pooled.shape[1])
     rows[filled] = pooled
     return rows

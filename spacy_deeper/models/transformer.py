@@ -142,6 +142,9 @@ def forward(
 ) -> "tuple[FullTransformerBatch, Callable[[FullTransformerBatch], list[Doc]]]":
     from spacy_transformers.layers.transformer_model import forward as run
 
+    from ..layers.pytorch.linear import speed_up
+
+    speed_up(model.transformer)
     if is_train and model.attrs["frozen_layers"] is not None:
         freeze(model.transformer, model.attrs["frozen_layers"])
     batch, backprop = run(model, docs, is_train)

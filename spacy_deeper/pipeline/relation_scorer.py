@@ -230,11 +230,12 @@ class RelationScorer(TrainablePipe):
         """Return the scores in (0, 1), (m, m, R), of each doc's m entities."""
         docs = list(docs)
         xp = self.model.ops.xp
-        scores = [xp.zeros((len(doc.ents), len(doc.ents), len(self.labels)), "f") for doc in docs]
+        ents = [doc.ents for doc in docs]  # spaCy makes the spans anew each time
+        scores = [xp.zeros((len(spans), len(spans), len(self.labels)), "f") for spans in ents]
         # Pairs need two entities: all other docs are done.
-        paired = [i for i, doc in enumerate(docs) if len(doc.ents) > 1]
+        paired = [i for i, spans in enumerate(ents) if len(spans) > 1]
         if paired:
-            entities = [self._entities(docs[i].ents) for i in paired]
+            entities = [self._entities(ents[i]) for i in paired]
             logits = self.model.predict(([docs[i] for i in paired], entities))
             for i, values in zip(paired, logits, strict=True):
                 scores[i] = self.model.ops.sigmoid(values)

@@ -1,0 +1,110 @@
+"""Linear layers and GRUs at inference compute what torch's own do, by oneDNN or without it."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils.rnn import PackedSequence
+
+from spacy_deeper.layers.pytorch import fast_gru, linear
+from spacy_deeper.layers.pytorch.packing import time_major_order
+
+MODERN = tuple(int(part) for part in torch.__version__.split(".")[:2]) >= (2, 1)
+
+
+@pytest.fixture
+def calls(monkeypatch) -> list[tuple[int, ...]]:
+    """The shapes of what went through oneDNN."""
+    if not linear.has_onednn():
+        pytest.skip("this torch has no oneDNN for it")
+    seen: list[tuple[int, ...]] = []
+    own = linear._onednn
+    monkeypatch.setattr(
+        linear, "_onednn", lambda x, *args: seen.append(tuple(x.shape)) or own(x, *args)
+    )
+    return seen
+
+
+@pytest.mark.skipif(not MODERN, reason="torch before 2.1 may have none")
+def test_todays_torch_has_it():
+    assert linear.has_onednn()
+
+
+@pytest.mark.parametrize("shape", [(16, 8), (3, 50, 8), (1, 17, 8)])
+@pytest.mark.parametrize("with_bias", [True, False])
+def test_equals_torch(calls, shape, with_bias):
+    layer = nn.Linear(8, 5, bias=with_bias)
+    x = torch.randn(shape)
+    with torch.no_grad():
+        found = linear.linear(x, layer.weight, layer.bias)
+        torch.testing.assert_close(found, layer(x), atol=1e-5, rtol=1e-5)
+    assert calls == [shape]
+
+
+def test_rows_that_are_not_contiguous(calls):
+    layer, x = nn.Linear(8, 5), torch.randn(20, 16)[:, ::2]
+    with torch.no_grad():
+        found = linear.linear(x, layer.weight, layer.bias)
+        torch.testing.assert_close(found, layer(x), atol=1e-5, rtol=1e-5)
+    assert calls
+
+
+def test_torch_does_what_is_no_inference_or_no_single_precision(calls):
+    layer, x = nn.Linear(8, 5), torch.randn(20, 8, requires_grad=True)
+    linear.linear(x, layer.weight, layer.bias).sum().backward()
+    assert x.grad is not None
+    with torch.no_grad():
+        linear.linear(x[:2], layer.weight, layer.bias)  # too few to gain
+        layer.double()
+        found = linear.linear(x.double(), layer.weight, layer.bias)
+    torch.testing.assert_close(found, layer(x.double()))
+    assert calls == []
+
+
+def test_without_onednn(monkeypatch):
+    def missing(*args):
+        raise AttributeError("no such operator")
+
+    layer, x = nn.Linear(8, 5), torch.randn(20, 8)
+    monkeypatch.setattr(linear, "_onednn", missing)
+    linear.has_onednn.cache_clear()
+    try:
+        with torch.no_grad():
+            torch.testing.assert_close(linear.linear(x, layer.weight, layer.bias), layer(x))
+        assert not linear.has_onednn()
+    finally:
+        linear.has_onednn.cache_clear()
+
+
+def test_speeds_a_module_up_that_stays_what_it_is(calls):
+    module = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Sequential(nn.Linear(8, 2)))
+    x = torch.randn(20, 8)
+    names = list(module.state_dict())
+    with torch.no_grad():
+        expected = module(x)
+        linear.speed_up(module)
+        torch.testing.assert_close(module(x), expected, atol=1e-5, rtol=1e-5)
+    assert len(calls) == 2
+    assert list(module.state_dict()) == names
+    assert isinstance(module[0], nn.Linear)
+
+
+@pytest.mark.parametrize("lengths", [[3] * 16, [1, 9, 2, 7] * 8, [5, 0] * 20])
+def test_gru_equals_torch(calls, lengths):
+    torch.manual_seed(0)
+    fast = fast_gru.GRU(5, 6, bidirectional=True)
+    own = nn.GRU(5, 6, bidirectional=True)
+    own.load_state_dict(fast.state_dict())
+    batch_sizes = time_major_order(torch.tensor(lengths))[1]
+    packed = PackedSequence(torch.randn(sum(lengths), 5), batch_sizes)
+    with torch.no_grad():
+        (found, state), (expected, expected_state) = fast(packed), own(packed)
+    torch.testing.assert_close(found.data, expected.data, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(state, expected_state, atol=1e-5, rtol=1e-5)
+    assert calls
+
+
+def test_small_batches_are_left_to_torch(calls):
+    layer = fast_gru.GRU(5, 6, bidirectional=True)
+    with torch.no_grad():
+        layer(PackedSequence(torch.randn(30, 5), torch.tensor([3] * 10)))
+    assert calls == []
