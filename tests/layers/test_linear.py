@@ -1,4 +1,4 @@
-"""Linear layers and GRUs at inference compute what torch's own do, by oneDNN or without it."""
+"""Linear layers and GRUs compute what torch's own do, by oneDNN or without it."""
 
 import pytest
 import torch
@@ -48,14 +48,35 @@ def test_rows_that_are_not_contiguous(calls):
     assert calls
 
 
-def test_torch_does_what_is_no_inference_or_no_single_precision(calls):
-    layer, x = nn.Linear(8, 5), torch.randn(20, 8, requires_grad=True)
+@pytest.mark.parametrize("shape", [(16, 8), (3, 50, 8)])
+@pytest.mark.parametrize("with_bias", [True, False])
+@pytest.mark.parametrize("frozen", [False, True])
+def test_gradients_equal_those_of_torch(calls, shape, with_bias, frozen):
+    layer = nn.Linear(8, 5, bias=with_bias).requires_grad_(not frozen)
+    gradients = []
+    d_output = torch.randn(*shape[:-1], 5)
+    x = torch.randn(shape, requires_grad=True)
+    wanted = [x, *(parameter for parameter in layer.parameters() if not frozen)]
+    for run in (layer, lambda x: linear.linear(x, layer.weight, layer.bias)):
+        gradients.append(torch.autograd.grad(run(x), wanted, d_output))
+    torch.testing.assert_close(*gradients, atol=1e-4, rtol=1e-5)
+    assert len(calls) == (2 if frozen else 3)
+
+
+def test_an_input_without_gradient(calls):
+    layer, x = nn.Linear(8, 5), torch.randn(20, 8)
     linear.linear(x, layer.weight, layer.bias).sum().backward()
-    assert x.grad is not None
-    with torch.no_grad():
-        linear.linear(x[:2], layer.weight, layer.bias)  # too few to gain
-        layer.double()
-        found = linear.linear(x.double(), layer.weight, layer.bias)
+    torch.testing.assert_close(layer.weight.grad, x.sum(0).expand(5, 8), atol=1e-4, rtol=1e-5)
+    assert len(calls) == 2
+
+
+def test_torch_does_what_is_small_or_not_in_single_precision(calls):
+    layer, x = nn.Linear(8, 5), torch.randn(20, 8)
+    linear.linear(x[:2], layer.weight, layer.bias)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert linear.linear(x, layer.weight, layer.bias).dtype == torch.bfloat16
+    layer.double()
+    found = linear.linear(x.double(), layer.weight, layer.bias)
     torch.testing.assert_close(found, layer(x.double()))
     assert calls == []
 

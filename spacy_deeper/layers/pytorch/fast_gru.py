@@ -13,8 +13,7 @@ and with dh the gradient of h, those of what is inside of the sigmoid and tanh, 
 
 On the CPU torch adds up the gradients of the weights token by token. Here only dh' goes token by
 token, both directions at once; what multiplies dh above is there before, and the gradients of the
-weights are matrix products over all tokens after. At inference, batches that are not small gain by
-faster matrix products (`linear`).
+weights are matrix products over all tokens after, by oneDNN (`linear`).
 """
 
 from typing import Any
@@ -68,6 +67,11 @@ def positions_before(batch_sizes: Tensor) -> Tensor:
     return torch.arange(len(shift)) + shift
 
 
+def product(a: Tensor, b: Tensor) -> Tensor:
+    """Return a (n, k) by b (k, m)."""
+    return linear(a, b.T, None)
+
+
 def predict(data: Tensor, batch_sizes: Tensor, *weights: Tensor) -> Tensor:
     """Return the states, (N, 2H), of both directions beside each other."""
     sizes = batch_sizes.tolist()
@@ -113,7 +117,7 @@ class FastGRU(torch.autograd.Function):
         gates = data.new_empty((2, N, 4 * H))
         W = data.new_empty((2, 3 * H, H))  # W_hn, W_hr, W_hz
         for i in range(2):
-            torch.addmm(b_ih[i], inputs[i], w_ih[i].T, out=gates[i, :, H:])
+            gates[i, :, H:] = linear(inputs[i], w_ih[i], b_ih[i])
             gates[i, :, H : 3 * H] += b_hh[i][: 2 * H]
             gates[i, :, :H] = b_hh[i][2 * H :]
             W[i, :H] = w_hh[i][2 * H :]
@@ -161,8 +165,8 @@ class FastGRU(torch.autograd.Function):
         d_weights = []
         for i in range(2):
             d_m, d_rz, d_rzn = d_gates[i, :, :H], d_gates[i, :, H : 3 * H], d_gates[i, :, H:]
-            d_w = torch.cat([d_rz.T @ before[i], d_m.T @ before[i]])
+            d_w = torch.cat([product(d_rz.T, before[i]), product(d_m.T, before[i])])
             d_b = torch.cat([d_rz.sum(0), d_m.sum(0)])
-            d_weights += [d_rzn.T @ inputs[i], d_w, d_rzn.sum(0), d_b]
-        d_data = (d_gates[1, :, H:] @ w_2)[reverse].addmm_(d_gates[0, :, H:], w_1)
+            d_weights += [product(d_rzn.T, inputs[i]), d_w, d_rzn.sum(0), d_b]
+        d_data = product(d_gates[1, :, H:], w_2)[reverse].add_(product(d_gates[0, :, H:], w_1))
         return d_data, None, *d_weights

@@ -1,13 +1,15 @@
-"""Linear layers at inference by oneDNN, in single precision on the CPU.
+"""Linear layers by oneDNN, in single precision on the CPU.
 
 By default torch takes MKL, which on processors of AMD leaves half of their speed unused. Results
 differ by rounding only.
 """
 
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 # With fewer rows, reordering the weights costs what the product saves.
@@ -17,18 +19,42 @@ ROWS = 16
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Return x Wᵀ + b: x (..., nI), weight (nO, nI), bias (nO,), to (..., nO)."""
     fits = (
-        not torch.is_grad_enabled()
-        and x.device.type == "cpu"
+        x.device.type == "cpu"
         and x.dtype == weight.dtype == torch.float32
+        and not autocasts()
         and x.shape[:-1].numel() >= ROWS
     )
     if not (fits and has_onednn()):
         return functional.linear(x, weight, bias)
+    if torch.is_grad_enabled():
+        output: Tensor = LinearFunction.apply(x, weight, bias)
+        return output
     return _onednn(x, weight, bias)
 
 
+class LinearFunction(torch.autograd.Function):
+    """The product and its gradients: dx = dy W, dW = dyᵀ x, db = Σ dy."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return _onednn(x, weight, bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_output: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight = ctx.saved_tensors
+        for_x, for_weight, for_bias = ctx.needs_input_grad
+        dy = d_output.flatten(0, -2)
+        return (
+            _onednn(dy, weight.T, None).view_as(x) if for_x else None,
+            _onednn(dy.T, x.flatten(0, -2).T, None) if for_weight else None,
+            dy.sum(0) if for_bias else None,
+        )
+
+
 class Linear(nn.Linear):
-    """`nn.Linear`, by oneDNN at inference."""
+    """`nn.Linear`, by oneDNN."""
 
     def forward(self, x: Tensor) -> Tensor:
         return linear(x, self.weight, self.bias)
@@ -44,6 +70,14 @@ def speed_up(module: nn.Module) -> None:
 def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     product: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
     return product
+
+
+def autocasts() -> bool:
+    """Whether torch is to choose the precision."""
+    try:
+        return torch.is_autocast_enabled("cpu")
+    except TypeError:  # before torch 2.4
+        return torch.is_autocast_cpu_enabled()
 
 
 @cache
