@@ -11,6 +11,7 @@ from spacy.tokens import Doc, Span
 from spacy.util import registry
 from thinc.api import Model
 
+from ..compat import mend_spacy_transformers
 from ..errors import Errors, Warnings
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def TransformerModel(
     """
     from spacy_transformers import TransformerModel as make
 
+    mend_spacy_transformers()
     # The settings are written into, so they must not be those of the config.
     model = make(
         name,
