@@ -1,6 +1,6 @@
 from spacy.tokens import Doc
 
-from .compat import teach_pydantic_unions
+from .compat import mend_spacy, teach_pydantic_unions
 from .relations import (
     Relation,
     as_doc,
@@ -22,6 +22,7 @@ __all__ = [
 ]
 
 teach_pydantic_unions()
+mend_spacy()
 
 # spaCy imports this package whenever it makes an `nlp`, so another package that has the name keeps
 # it. Our components, which need it, call `install_extension` themselves and complain.

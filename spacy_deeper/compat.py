@@ -6,13 +6,17 @@ The rest of the package is written for today's. Without spaCy 3.3 this can go.
 import inspect
 from collections.abc import Callable
 from copy import copy
+from importlib import import_module
+from itertools import compress
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 
 import pydantic
+import spacy
 import thinc.api
 import typer
 from spacy.attrs import ORTH
+from spacy.pipeline import tok2vec
 from spacy.vectors import Vectors
 
 __all__ = [
@@ -20,6 +24,8 @@ __all__ = [
     "Typer",
     "get_torch_default_device",
     "load_weights",
+    "mend_spacy",
+    "mend_spacy_transformers",
     "teach_pydantic_unions",
     "vectors_attr",
     "xp2torch",
@@ -38,6 +44,53 @@ def teach_pydantic_unions() -> None:
 
 def _origin(annotation: Any) -> Any:
     return Union if isinstance(annotation, UnionType) else get_origin(annotation)
+
+
+def mend_spacy() -> None:
+    """Let `tok2vec` learn if it is among the `annotating_components`, as since spaCy 3.5."""
+    if version(spacy) < (3, 5):
+        _keep_gradients(tok2vec.Tok2VecListener, tok2vec._empty_backprop)
+
+
+def mend_spacy_transformers() -> None:
+    """Let a `transformer` learn if it annotates, and from batches with empty texts."""
+    listener, trfs2arrays = (
+        import_module(f"spacy_transformers.layers.{name}") for name in ("listener", "trfs2arrays")
+    )
+    mended = trfs2arrays.forward.__module__ == __name__
+    if not mended and not hasattr(trfs2arrays, "concat_pooling_forward"):  # before 1.2.3
+        _keep_gradients(listener.TransformerListener, None)
+        _skip_empty_texts(trfs2arrays)
+
+
+def _keep_gradients(listener: Any, no_backprop: Callable | None) -> None:
+    """Let listeners keep what they received from an update.
+
+    A component that annotates predicts its batch after the update, and old ones hand listeners
+    that too: in the place of the update, and with no way back for the gradient.
+    """
+    receive = listener.receive
+
+    def receive_or_keep(self: Any, batch_id: int, outputs: Any, backprop: Any) -> None:
+        knows_it = batch_id == self._batch_id and self._backprop is not no_backprop
+        if backprop is not no_backprop or not knows_it:
+            receive(self, batch_id, outputs, backprop)
+
+    listener.receive = receive_or_keep
+
+
+def _skip_empty_texts(module: Any) -> None:
+    """Keep empty texts, which have no output, from shifting the gradients of others."""
+    forward = module.forward
+
+    def forward_full(model: Any, texts: list[Any], is_train: bool) -> tuple[list[Any], Callable]:
+        is_full = [bool(text.model_output) for text in texts]
+        outputs, backprop = forward(model, list(compress(texts, is_full)), is_train)
+        left = iter(outputs)
+        Y = [next(left) if full else model.ops.alloc2f(0, 0) for full in is_full]
+        return Y, lambda dY: backprop(list(compress(dY, is_full)))
+
+    module.forward = forward_full
 
 
 def vectors_attr(vectors: Vectors) -> int:

@@ -304,7 +304,7 @@ class Errors(metaclass=ErrorsWithCodes):
     )
     D265 = (
         "spacy_deeper.Layered.v1 can't tell a parameter's component. In the config, put "
-        '@callbacks = "spacy_deeper.name_parameters.v1" into [training.before_update]; in your own '
+        '@callbacks = "spacy_deeper.name_parameters.v1" into [initialize.after_init]; in your own '
         "loop, call spacy_deeper.training.layered_optimizer.name_parameters(nlp) before an update."
     )
     D266 = (

@@ -56,7 +56,7 @@ def corpus(tmp_path_factory) -> dict[str, str]:
     lines = [f"{word} {' '.join(map(str, row))}\n" for word, row in words]
     (folder / "glove.txt").write_text("".join(lines))
     nlp = spacy.blank("en")
-    convert_vectors(nlp, folder / "glove.txt", truncate=0, prune=-1, attr="LOWER")
+    convert_vectors(nlp, folder / "glove.txt", truncate=0, prune=-1)
     nlp.to_disk(folder / "glove")
     dev = str(folder / "dev.spacy")
     return {"train": dev, "dev": dev, "vectors": str(folder / "glove")}

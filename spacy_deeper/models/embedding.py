@@ -59,4 +59,5 @@ def forward(
 ) -> tuple[list[Floats2d], Callable[[list[Floats2d]], Any]]:
     Ys, backprop = model.layers[0](docs, is_train)
     empty = model.ops.alloc2f(0, model.get_dim("nO"))
-    return [Y if len(Y) else empty for Y in Ys], backprop
+    # Not all listeners' backprops return a list, which thinc adds to those of other parts.
+    return [Y if len(Y) else empty for Y in Ys], lambda dYs: backprop(dYs) or []

@@ -12,6 +12,7 @@ from spacy.tokens import Doc, Span
 from spacy.util import registry
 from thinc.api import Model
 
+from ..compat import mend_spacy_transformers
 from ..errors import Errors, Warnings
 from ..layers.torch_layer import check_choice, other_params
 from .depth import depth
@@ -61,6 +62,7 @@ def TransformerModel(
     from spacy_transformers import TransformerModel as make
 
     check_choice("layers", layers, ("all", "last"))
+    mend_spacy_transformers()
     # The settings are written into, so they must not be those of the config.
     transformer_config = dict(transformer_config)
     if layers == "all":

@@ -3,7 +3,7 @@
 from collections import ChainMap
 from collections.abc import Iterable, Iterator
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 from spacy.language import Language
 from spacy.util import registry
@@ -14,7 +14,9 @@ from thinc.types import FloatsXd
 from ..errors import Errors
 from ..models.depth import EMBEDDINGS, depth
 
-# Those that `name_parameters` tells of a pipeline: spaCy's training has no way to hand it one.
+# The pipelines that `name_parameters` was told of, the last one last, and the optimizers that look
+# their parameters up there: spaCy's training makes its optimizer late, and hands it no pipeline.
+_named: "WeakKeyDictionary[Language, None]" = WeakKeyDictionary()
 _living: "WeakSet[LayeredOptimizer]" = WeakSet()
 
 
@@ -38,18 +40,16 @@ class LayeredOptimizer(Optimizer):
         self._clipping: float | None = None
         _living.add(self)
 
-    def begin_step(self, models: dict[str, Model]) -> None:
-        """Learn what is updated next: the models of the components."""
-        self._models = models
+    def begin_step(self) -> None:
+        """Measure the gradients again."""
         self._clipping = None
 
     def __call__(
         self, key: KeyT, weights: FloatsXd, gradient: FloatsXd, *, lr_scale: float = 1.0
     ) -> tuple[FloatsXd, FloatsXd]:
         if key not in self._groups:
+            self._models = models_with(key)
             self._groups = self._find_groups()
-        if key not in self._groups:
-            raise ValueError(Errors.D265)
         optimizer, scale = self._groups[key]
         if self.grad_norm:
             # At the first parameter of a step, before any gradient is spent.
@@ -66,15 +66,15 @@ class LayeredOptimizer(Optimizer):
         self.learn_rate = self.default.learn_rate  # which spaCy shows
         # Which spaCy evaluates and saves; a parameter without an average stays as it is.
         self.averages = dict(ChainMap(*(optimizer.averages or {} for optimizer in optimizers)))
+        self.begin_step()
 
     def _find_groups(self) -> dict[KeyT, tuple[Optimizer, float]]:
         """Return each parameter's optimizer, and by what its rate is scaled."""
         groups = {}
-        if self._models:
-            for name in (*self.components, *self.layer_decay):
-                if name not in self._models:
-                    known = ", ".join(self._models)
-                    raise ValueError(Errors.D264.format(name=name, known=known))
+        for name in (*self.components, *self.layer_decay):
+            if name not in self._models:
+                known = ", ".join(self._models)
+                raise ValueError(Errors.D264.format(name=name, known=known))
         for name, model in self._models.items():
             optimizer = self.components.get(name, self.default)
             scales = {key: 1.0 for key, _ in parameters(model)}
@@ -82,6 +82,16 @@ class LayeredOptimizer(Optimizer):
                 scales = layer_scales(name, scales, self.layer_decay[name])
             groups.update({key: (optimizer, scale) for key, scale in scales.items()})
         return groups
+
+
+def models_with(key: KeyT) -> dict[str, Model]:
+    """Return the models of the pipeline that a parameter is of, by the components' names."""
+    for nlp in reversed(list(_named)):
+        pipes = ((name, getattr(pipe, "model", None)) for name, pipe in nlp.pipeline)
+        models = {name: model for name, model in pipes if isinstance(model, Model)}
+        if any(key == other for model in models.values() for other, _ in parameters(model)):
+            return models
+    raise ValueError(Errors.D265)
 
 
 def parameters(model: Model) -> Iterator[tuple[KeyT, Any]]:
@@ -126,7 +136,7 @@ def Layered(
 ) -> LayeredOptimizer:
     """Create an optimizer that gives components learning rates of their own.
 
-    Its config also needs `[training.before_update]` with
+    Its config also needs `[initialize.after_init]` with
     `@callbacks = "spacy_deeper.name_parameters.v1"`.
 
     default (Optimizer): For all components that have none of their own.
@@ -151,13 +161,17 @@ def Layered(
 
 @registry.callbacks("spacy_deeper.name_parameters.v1")
 def make_name_parameters() -> Any:
-    """Create the callback for `[training.before_update]` that `spacy_deeper.Layered.v1` needs."""
+    """Create the callback that `spacy_deeper.Layered.v1` needs, for `[initialize.after_init]`.
+
+    It does as well in `[training.before_update]`, which spaCy has since 3.5.
+    """
     return name_parameters
 
 
-def name_parameters(nlp: Language, info: dict[str, Any] | None = None) -> None:
-    """Tell the layered optimizers whose parameters they will update."""
-    pipes = ((name, getattr(pipe, "model", None)) for name, pipe in nlp.pipeline)
-    models = {name: model for name, model in pipes if isinstance(model, Model)}
+def name_parameters(nlp: Language, info: dict[str, Any] | None = None) -> Language:
+    """Let the layered optimizers find a pipeline's parameters; a step begins."""
+    _named.pop(nlp, None)  # to be the last one
+    _named[nlp] = None
     for optimizer in list(_living):
-        optimizer.begin_step(models)
+        optimizer.begin_step()
+    return nlp

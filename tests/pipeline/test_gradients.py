@@ -40,6 +40,17 @@ def test_a_second_step_adds_nothing_left_over(docs):
         assert got == pytest.approx(expected, abs=1e-6)
 
 
+def test_components_that_annotate_take_no_gradient_away(docs):
+    found = []
+    for annotates in ([], ["tok2vec"], ["tok2vec", "crf_ner"]):
+        nlp, examples = start(docs)
+        step(nlp, examples, annotates=annotates)
+        found.append(gradients(nlp.get_pipe("tok2vec").model))
+    assert abs(found[0]).max() > 1e-4
+    for other in found[1:]:
+        numpy.testing.assert_allclose(other, found[0], atol=1e-6)
+
+
 # The loss of the tagger, by hand ------------------------------------------------------------------
 
 

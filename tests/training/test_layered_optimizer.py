@@ -55,7 +55,7 @@ def weights(nlp: spacy.Language) -> dict[str, numpy.ndarray]:
     return found
 
 
-def update(nlp: spacy.Language, optimizer, gradient: float = 1.0) -> dict:
+def update(nlp: spacy.Language, optimizer, gradient: float = 1.0, named: bool = True) -> dict:
     """Take one step with the same gradient everywhere, and return by how much weights fell."""
     before = weights(nlp)
     for name in NAMES:
@@ -65,7 +65,8 @@ def update(nlp: spacy.Language, optimizer, gradient: float = 1.0) -> dict:
                     value.grad = torch.full_like(value, gradient)
             for key in node.param_names:
                 node.set_grad(key, numpy.full_like(node.get_param(key), gradient))
-    name_parameters(nlp)
+    if named:
+        name_parameters(nlp)
     for name in NAMES:
         nlp.get_pipe(name).finish_update(optimizer)
     optimizer.step_schedules()
@@ -163,6 +164,17 @@ def test_a_component_the_pipeline_does_not_have(nlp) -> None:
             update(nlp, Layered(sgd(0.1), **settings))
 
 
+def test_it_is_made_after_the_parameters_were_named(nlp) -> None:
+    """As spaCy does, and others may have been named since."""
+    name_parameters(nlp)
+    name_parameters(spacy.blank("en"))
+    optimizer = Layered(sgd(0.1), {"middle": sgd(0.2)}, grad_norm=1.0)
+    for gradient, factor in ((1.0, 23**-0.5), (2.0, 23**-0.5 / 2), (0.01, 1.0)):
+        change = update(nlp, optimizer, gradient, named=False)
+        assert change["front", "W"] == pytest.approx(0.1 * gradient * factor, rel=1e-2)
+        assert change["middle", "pooler.weight"] == pytest.approx(0.2 * gradient * factor, rel=1e-2)
+
+
 def test_without_the_callback(nlp) -> None:
     optimizer = Layered(sgd(0.1))
     model = nlp.get_pipe("front").model
@@ -210,13 +222,16 @@ def test_from_a_config() -> None:
     total_steps = 10
     initial_rate = 0.2
 
-    [training.before_update]
+    [initialize]
+
+    [initialize.after_init]
     @callbacks = "spacy_deeper.name_parameters.v1"
     """)
-    training = registry.resolve(config)["training"]
+    resolved = registry.resolve(config)
+    assert resolved["initialize"]["after_init"] is name_parameters
+    training = resolved["training"]
     optimizer = training["optimizer"]
     assert isinstance(optimizer, LayeredOptimizer)
-    assert training["before_update"] is name_parameters
     assert optimizer.averages is None
     part = optimizer.components["transformer"]
     rates = []

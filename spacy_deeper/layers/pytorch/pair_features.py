@@ -113,4 +113,5 @@ def _numbers(sizes: Tensor, device: torch.device) -> tuple[Tensor, Tensor, Tenso
     squares = sizes**2
     text = torch.repeat_interleave(squares)
     within = torch.arange(len(text)) - (torch.cumsum(squares, 0) - squares)[text]
-    return text.to(device), (within // sizes[text]).to(device), (within % sizes[text]).to(device)
+    head = torch.div(within, sizes[text], rounding_mode="floor")  # torch 1.12 warns of //
+    return text.to(device), head.to(device), (within % sizes[text]).to(device)
