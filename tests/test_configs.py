@@ -15,7 +15,8 @@ STACKS = {
     "sample": ["sample"],
     "conll04": ["conll04"],
     "conll04_elmo": ["conll04", "conll04_elmo"],
-    "conll04_finetune": ["conll04", "conll04_finetune"],
+    "conll04_best": ["conll04", "conll04_best"],
+    "conll04_finetune": ["conll04", "conll04_best", "conll04_finetune"],
     "ade": ["ade"],
     "ade_elmo": ["ade", "ade_elmo"],
 }
@@ -142,27 +143,32 @@ def test_builds(built):
 
 
 def test_sections_for_training(built):
-    """They are complete and valid, and torch weights are not averaged, which Thinc can't do."""
+    """They are complete and valid."""
     _, nlp = built
     config = nlp.config.interpolate()
     training = registry.resolve(config["training"], schema=ConfigSchemaTraining)
     assert isinstance(training["optimizer"], Optimizer)
-    assert training["optimizer"].averages is None
     assert training["train_corpus"] == "corpora.train"
     weights = training["score_weights"]
     assert weights["ents_micro_f"] == weights["rel_micro_f"] == 0.5
     assert sum(weight or 0.0 for weight in weights.values()) == 1.0
 
 
+@pytest.mark.parametrize(("name", "batch_size"), [("conll04", 2), ("conll04_best", 4)])
+def test_the_schedule_ends_with_the_epochs(name, batch_size):
+    training = merged(name).interpolate()["training"]
+    steps = -(-922 // batch_size)
+    assert training["batcher"]["size"] == batch_size
+    assert training["eval_frequency"] == steps
+    assert training["optimizer"]["learn_rate"]["total_steps"] == steps * training["max_epochs"]
+
+
 def test_fine_tuning():
-    """The rest is that of CoNLL04, and the schedules end with the epochs."""
+    """The rest is that of our best, and the schedules end with the epochs."""
     pytest.importorskip("spacy_transformers")
     config = merged("conll04_finetune")
-    assert settings(config) == {
-        **TABLE_1["conll04"],
-        "threshold": 0.5,
-        "optimizer": ("spacy_deeper.Layered.v1", 5e-4),
-    }
+    best = settings(merged("conll04_best"))
+    assert settings(config) == {**best, "optimizer": ("spacy_deeper.Layered.v1", 2e-4)}
     nlp = load_model_from_config(config, auto_fill=True)
     assert nlp.pipe_names == ["transformer", "tok2vec", "crf_ner", "relation_scorer"]
     nlp._link_components()  # which spaCy 3.3 does when it trains
@@ -175,5 +181,5 @@ def test_fine_tuning():
         rates.append((optimizer.learn_rate, optimizer.components["transformer"].learn_rate))
         optimizer.step_schedules()
     assert rates[0] == rates[-1] == (0.0, 0.0)
-    assert max(rates) == pytest.approx((5e-4, 1e-4))
-    assert all(other == pytest.approx(encoder * 5) for other, encoder in rates)
+    assert max(rates) == pytest.approx((2e-4, 1e-4))
+    assert all(other == pytest.approx(encoder * 2) for other, encoder in rates)

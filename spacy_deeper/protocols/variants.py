@@ -1,5 +1,6 @@
 """Rows of settings to compare: a JSON file such as `configs/ingredients.json`."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from .settings import check_known, read_settings
 def read_variants(path: Path, config: Config) -> dict[str, dict[str, Any]]:
     """Read the settings that each row changes, and check that the config has them.
 
-    path (Path): A JSON file: `{"Ours": {}, "No dropout": {"training.dropout": 0.0}, ...}`.
+    path (Path): A JSON file: `{"Ours": {}, "No dropout": {"training.dropout": 0.0}, ...}`. null
+        leaves a section out.
     config (Config): The config whose settings are changed.
     RETURNS (Dict[str, Dict[str, Any]]): The settings of each row, by its name.
     """
@@ -20,5 +22,14 @@ def read_variants(path: Path, config: Config) -> dict[str, dict[str, Any]]:
     for name, settings in rows.items():
         if not name.strip() or not isinstance(settings, dict):
             raise ValueError(Errors.D345.format(path=path, name=name))
-        check_known(path, settings, config)
+        # null leaves a whole section out, such as one of the embeddings.
+        left_out = [key for key, value in settings.items() if value is None and has(config, key)]
+        check_known(path, settings.keys() - left_out, config)
     return rows
+
+
+def has(config: Mapping[str, Any], key: str) -> bool:
+    """Tell whether a config has a section or setting of this path."""
+    name, _, rest = key.partition(".")
+    inner = config.get(name)
+    return has(inner, rest) if rest and isinstance(inner, Mapping) else not rest and name in config
