@@ -265,6 +265,8 @@ def test_the_config_trains(tiny_transformer, docs, tmp_path) -> None:
         merged.to_disk(tmp_path / "config.cfg")
         train(tmp_path / "config.cfg", tmp_path / name, overrides={**overrides, **short})
         short = {}
+        # Thinc's averages of three steps still lean towards zero.
+        overrides["training.optimizer.components.transformer.use_averages"] = False
         overrides["paths.start"] = str(tmp_path / "frozen" / "model-last")
     after = weights(transformer(spacy.load(tmp_path / "out" / "model-last")))
     before = weights(AutoModel.from_pretrained(tiny_transformer))
