@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from spacy.language import Language
 from spacy.tokens import Doc
@@ -38,11 +39,10 @@ def without_encoder(config: Config) -> Config:
 
 def fine_tuned(config: Config) -> Config:
     """Return a config that trains its encoder, too, as `conll04_finetune.cfg` does."""
-    overlay = Config().from_disk(CONFIGS / "conll04_finetune.cfg", interpolate=False)
-    config = deepcopy(config)
-    config["components"]["tok2vec"]["model"]["embed"].pop("contextual")
-    config["training"].pop("optimizer")
-    return Config(config).merge(overlay)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "config.cfg"
+        Config(config).to_disk(path, interpolate=False)
+        return merge_configs(path, CONFIGS / "conll04_finetune.cfg")
 
 
 def start(config: Config, docs: list[Doc]) -> tuple[Language, list[Example]]:
