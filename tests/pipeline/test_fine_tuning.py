@@ -271,8 +271,8 @@ def test_the_config_trains(tiny_transformer, docs, tmp_path) -> None:
     after = weights(transformer(spacy.load(tmp_path / "out" / "model-last")))
     before = weights(AutoModel.from_pretrained(tiny_transformer))
     largest = max(abs(after[name] - before[name]).max() for name in before)
-    # A step of Adam's is at most the rate: the transformer's, which warms up to 1e-4 in 93 steps.
-    assert 0 < largest < 1.1e-4 * (0 + 1 + 2 + 3) / 93
+    # A step of Adam's is at most the rate: the transformer's, which warms up to 1e-4 in 116 steps.
+    assert 0 < largest < 1.1e-4 * (0 + 1 + 2 + 3) / 116
 
 
 def test_saved_and_loaded(fitted, docs, tmp_path) -> None:
