@@ -181,7 +181,15 @@ def test_what_is_no_result_is_refused(tmp_path, make_runs, content):
         run_all(make_runs(a={}), tmp_path, OPTIONS)
 
 
-def test_ctrl_c_ends_the_runs(tmp_path, make_runs):
+@pytest.fixture
+def ctrl_c():
+    """What a shell starts in the background ignores it, also these tests."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_ends_the_runs(ctrl_c, tmp_path, make_runs):
     never = {"wait_for": "/nowhere"}
     found = []
 
