@@ -1,6 +1,8 @@
 """From input files to output files."""
 
 import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -10,7 +12,7 @@ from tqdm import tqdm
 
 from ..errors import Errors
 from . import local, on_ray
-from .annotator import Settings, model_identity
+from .annotator import Part, Settings, model_identity
 from .chunks import Chunks
 from .inputs import Columns, find_input
 from .outputs import OUTPUTS, find_output
@@ -121,34 +123,31 @@ def annotate(
     with work.claimed():
         if force:
             work.remove()
-        records = work.begin(manifest, count)
-        counts = work.done()
-        before = totals(counts.values())
-        chunks = Chunks(source, chunk_size, frozenset(counts))
-        done = before["records"]
-        bar = tqdm(total=records, initial=done, unit=" docs", disable=silent or None)
-        if done < records:
-            parts = (
-                local.run(chunks, settings, n_process)
-                if engine == "local"
-                else on_ray.run(chunks, settings, n_process, address)
-            )
-            words = 0
-            with bar:
-                for part in parts:
+        begun = work.begin(manifest, count)
+        if "finished" in begun:  # it was stopped while it cleaned up
+            work.clean_up()
+            before = total = Counter(begun["finished"])
+        else:
+            done = work.done()
+            before = totals(done.values())
+            chunks = Chunks(source, chunk_size, frozenset(done))
+            if before["records"] < begun["records"]:
+                parts = (
+                    local.run(chunks, settings, n_process)
+                    if engine == "local"
+                    else on_ray.run(chunks, settings, n_process, address)
+                )
+                for part in _with_progress(parts, before["records"], begun["records"], silent):
                     work.save(part)
-                    counts[part.number] = part.counts
-                    words += part.counts["words"]
-                    bar.set_postfix_str(f"{words / (perf_counter() - start):.0f} words/s")
-                    bar.update(part.counts["records"])
-        total = totals(counts.values())
-        if source.identity() != manifest["input"] or total["records"] != records:
-            raise ValueError(Errors.D422.format(path=input, work=work.path))
-        work.finish(OUTPUTS[to].join)
+                    done[part.number] = part.counts
+            total = totals(done.values())
+            if source.identity() != manifest["input"] or total["records"] != begun["records"]:
+                raise ValueError(Errors.D422.format(path=input, work=work.path))
+            work.finish({**begun, "finished": total}, OUTPUTS[to].join)
     return Summary(
         output,
         work.failures,
-        records,
+        total["records"],
         total["failures"],
         total["words"],
         total["entities"],
@@ -156,6 +155,17 @@ def annotate(
         perf_counter() - start,
         total["words"] - before["words"],
     )
+
+
+def _with_progress(parts: Iterable[Part], done: int, records: int, silent: bool) -> Iterator[Part]:
+    """Show a bar of documents, and the rate in words."""
+    start, words = perf_counter(), 0
+    with tqdm(total=records, initial=done, unit=" docs", disable=silent or None) as bar:
+        for part in parts:
+            yield part
+            words += part.counts["words"]
+            bar.set_postfix_str(f"{words / (perf_counter() - start):.0f} words/s", refresh=False)
+            bar.update(part.counts["records"])
 
 
 def _n_cores() -> int:

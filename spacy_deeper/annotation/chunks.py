@@ -16,6 +16,14 @@ class Chunk(NamedTuple):
     number: int
     records: list[Text | Failure]
 
+    def places(self) -> str:
+        """Say where the records are from."""
+        first, last = (
+            record.file if record.line is None else f"{record.file}, line {record.line}"
+            for record in (self.records[0], self.records[-1])
+        )
+        return f"{first} to {last}"
+
 
 @dataclass(frozen=True)
 class Chunks:

@@ -127,13 +127,4 @@ def _died(worker: Worker, chunk: Chunk) -> ValueError:
     worker.process.join()
     code = worker.process.exitcode or 0
     how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
-    return ValueError(Errors.D415.format(how=how, where=_places(chunk)))
-
-
-def _places(chunk: Chunk) -> str:
-    """Say where the records of a chunk are from."""
-    first, last = (
-        record.file if record.line is None else f"{record.file}, line {record.line}"
-        for record in (chunk.records[0], chunk.records[-1])
-    )
-    return f"{first} to {last}"
+    return ValueError(Errors.D415.format(how=how, where=chunk.places()))

@@ -6,10 +6,13 @@ need share no disk: the pipeline and its code travel with the work.
 """
 
 import io
+import logging
 import pickle
 import tempfile
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,10 +21,11 @@ from spacy.util import is_package
 
 from ..errors import Errors
 from .annotator import Annotator, Part, Settings, model_path
-from .chunks import Chunks
+from .chunks import Chunk, Chunks
 
-#: How often a chunk is tried again when its actor or its machine was lost.
-RETRIES = 3
+#: How often a chunk is begun, as long as its actor or its machine is lost each time.
+ATTEMPTS = 3
+CODED = "ValueError: "
 
 
 def run(
@@ -42,7 +46,8 @@ def run(
     ours = not ray.is_initialized()
     if ours:
         try:
-            ray.init(address=address or "local", log_to_driver=False)
+            quiet = {"log_to_driver": False, "logging_level": logging.WARNING}
+            ray.init(address=address or "local", **quiet)
         # What it raises depends on how it tried.
         except Exception as err:
             problem = " ".join(str(err).split())
@@ -50,8 +55,11 @@ def run(
     try:
         yield from _run(chunks, settings, n_process)
     except ray.exceptions.RayError as err:
-        problem = str(err).strip().splitlines()[-1]
-        raise ValueError(Errors.D418.format(problem=problem)) from err
+        lines = str(err).strip().splitlines()
+        ours_too = [line for line in lines if CODED in line]  # an error of an actor's own
+        if ours_too:
+            raise ValueError(ours_too[-1].partition(CODED)[2].strip()) from err
+        raise ValueError(Errors.D418.format(problem=lines[-1])) from err
     finally:
         if ours:
             ray.shutdown()
@@ -59,41 +67,65 @@ def run(
 
 def _run(chunks: Chunks, settings: Settings, n_process: int) -> Iterator[Part]:
     import ray
-    from ray.data import ActorPoolStrategy, DataContext
+    from ray.data import ActorPoolStrategy
 
-    context = DataContext.get_current()
-    before = context.target_max_block_size, context.enable_progress_bars
-    # A block is one chunk: many of them would be one actor's work.
-    context.target_max_block_size, context.enable_progress_bars = 1, False
-    try:
+    here = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}
+    attempts = ray.remote(Attempts).options(num_cpus=0, label_selector=here).remote()
+    files = ray.put(packed(settings))
+    with _one_chunk_a_block():
         parts = ray.data.read_datasource(
             _make_source(chunks),
             override_num_blocks=1,
             num_cpus=0,  # the actors are to have them
-            label_selector={"ray.io/node-id": ray.get_runtime_context().get_node_id()},
+            label_selector=here,
         ).map(
             Actor,
-            fn_constructor_args=(ray.put(packed(settings)), settings),
+            fn_constructor_args=(files, settings, attempts),
             compute=ActorPoolStrategy(size=n_process),
             num_cpus=settings.threads or 1,
-            max_restarts=-1,
-            max_task_retries=RETRIES,
         )
         for row in parts.iter_rows():
             yield pickle.loads(row["part"])
+
+
+@contextmanager
+def _one_chunk_a_block() -> Iterator[None]:
+    """Let a block, Ray's unit of work, be a row; and leave the progress bar to us."""
+    from ray.data import DataContext
+
+    context, logger = DataContext.get_current(), logging.getLogger("ray.data")
+    before = context.target_max_block_size, context.enable_progress_bars, logger.level
+    context.target_max_block_size, context.enable_progress_bars = 1, False
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
     finally:
-        context.target_max_block_size, context.enable_progress_bars = before
+        context.target_max_block_size, context.enable_progress_bars, level = before
+        logger.setLevel(level)
+
+
+class Attempts:
+    """Counts how often each chunk was begun. Ray itself would begin one for ever."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[int] = Counter()
+
+    def begin(self, number: int) -> int:
+        self.counts[number] += 1
+        return self.counts[number]
 
 
 class Actor:
     """An annotator on some machine of the cluster.
 
     files: A reference to what `packed` has made.
+    attempts: The handle of an actor, `Attempts`.
     """
 
-    def __init__(self, files: Any, settings: Settings) -> None:
+    def __init__(self, files: Any, settings: Settings, attempts: Any) -> None:
         import ray
 
+        self.attempts = attempts
         self.folder = tempfile.TemporaryDirectory()
         with zipfile.ZipFile(io.BytesIO(ray.get(files))) as archive:
             archive.extractall(self.folder.name)
@@ -105,7 +137,13 @@ class Actor:
         self.annotator = Annotator(settings)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        return {"part": pickle.dumps(self.annotator(pickle.loads(row["chunk"])))}
+        import ray
+
+        chunk: Chunk = pickle.loads(row["chunk"])
+        if ray.get(self.attempts.begin.remote(chunk.number)) > ATTEMPTS:
+            how = f"{ATTEMPTS} times"
+            raise ValueError(Errors.D415.format(how=how, where=chunk.places()))
+        return {"part": pickle.dumps(self.annotator(chunk))}
 
 
 def packed(settings: Settings) -> bytes:

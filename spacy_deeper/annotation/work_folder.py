@@ -53,10 +53,10 @@ class WorkFolder:
         try:
             yield
         finally:
-            lock.release()
-            (self.path / LOCK).unlink(missing_ok=True)
-            if not any(self.path.iterdir()):
+            if [at.name for at in self.path.iterdir()] == [LOCK]:
+                (self.path / LOCK).unlink()
                 self.path.rmdir()
+            lock.release()
 
     def remove(self) -> None:
         """Remove what is there of this run, and the output, to begin anew.
@@ -73,28 +73,29 @@ class WorkFolder:
             self.failures.unlink(missing_ok=True)
             self._clear()
 
-    def begin(self, manifest: dict[str, Any], count: Callable[[], int]) -> int:
+    def begin(self, manifest: dict[str, Any], count: Callable[[], int]) -> dict[str, Any]:
         """Begin a run, or find that it is the one to continue.
 
         manifest (dict[str, Any]): Plain data, the same for the same run.
         count (Callable): Counts the records of the input, when the run begins.
-        RETURNS (int): The records of the input.
+        RETURNS (dict[str, Any]): The manifest, with "records", those of the input. If the output
+            is there already, and only the work folder is not gone yet, also "finished".
         RAISES (ValueError): If the run in the folder is another one, or the output exists.
         """
-        found = self._manifest()
-        if found is not None:
+        path = self.path / MANIFEST
+        if path.exists():
+            found: dict[str, Any] = srsly.read_json(path)
             differing = [key for key in manifest if found.get(key) != manifest[key]]
             if differing:
                 what = ", ".join(differing)
                 raise ValueError(Errors.D411.format(path=self.path, what=what))
-            return int(found["records"])
+            return found
         if self.output.is_file() or (self.output.is_dir() and any(self.output.iterdir())):
             raise ValueError(Errors.D413.format(path=self.output))
         self._clear()  # of a run that was stopped before it had a manifest
-        records = count()
-        text = srsly.json_dumps({**manifest, "records": records}, indent=1)
-        self._write(self.path / MANIFEST, text.encode() + b"\n")
-        return records
+        manifest = {**manifest, "records": count()}
+        self._save_manifest(manifest)
+        return manifest
 
     def done(self) -> dict[int, dict[str, int]]:
         """Return the counts of the chunks that are done, by their numbers: see `Part`."""
@@ -108,9 +109,16 @@ class WorkFolder:
         self._write(self.path / FAILURES / f"{name}.jsonl", failures)
         self._write(self.path / DONE / f"{name}.json", srsly.json_dumps(part.counts).encode())
 
-    def finish(self, join: Callable[[Iterable[Path], Path], None]) -> None:
-        """Make the output of the parts, and the failures file, and remove the folder."""
-        # Stopped anywhere in here, a run that is continued comes here again and ends the same.
+    def finish(
+        self, manifest: dict[str, Any], join: Callable[[Iterable[Path], Path], None]
+    ) -> None:
+        """Make the output of the parts, and the failures file, and remove the folder.
+
+        Stopped anywhere in here, a run that is continued comes here again and ends the same.
+
+        manifest (dict[str, Any]): What `begin` returned, with counts as "finished".
+        join (Callable): See `Output`.
+        """
         with self._saying_why():
             failures = self.path / TEMP
             with failures.open("wb") as file:
@@ -129,18 +137,16 @@ class WorkFolder:
             elif parts.exists():
                 os.replace(parts, self.output)
                 _sync(self.output.parent)
-            self._write(self.path / MANIFEST, b"{}")  # from here on, there is nothing to continue
+            self._save_manifest(manifest)
+            self.clean_up()
+
+    def clean_up(self) -> None:
+        """Remove what is left of a run that is finished."""
+        with self._saying_why():
             self._clear()
 
-    def _manifest(self) -> dict[str, Any] | None:
-        path = self.path / MANIFEST
-        if not path.exists():
-            return None
-        manifest: dict[str, Any] = srsly.read_json(path)
-        if not manifest:  # the run was finished, and stopped while it cleaned up
-            self._clear()
-            return None
-        return manifest
+    def _save_manifest(self, manifest: dict[str, Any]) -> None:
+        self._write(self.path / MANIFEST, srsly.json_dumps(manifest, indent=1).encode() + b"\n")
 
     def _clear(self) -> None:
         for name in (PARTS, FAILURES, DONE):
