@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -29,9 +30,9 @@ def rules(tmp_path_factory) -> str:
 
 @pytest.fixture(scope="session")
 def texts() -> list[str]:
-    """The sentences of the sample corpus, with their markup."""
+    """The sentences of the sample corpus, without their markup."""
     blocks = SAMPLE.read_text("utf8").split("\n\n")
-    return [block.strip().split("\n")[0] for block in blocks]
+    return [re.sub(r"\[(.+?)\]\(\w+\)", r"\1", block.strip().split("\n")[0]) for block in blocks]
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +46,6 @@ def joint(tmp_path_factory) -> str:
     docs = convert(SAMPLE, folder / "train.spacy").path
     gold = [example.reference for example in Corpus(docs)(spacy.blank("en"))]
     nlp, examples = start(gold[:20], threshold=0.0)
-    fit(nlp, examples, 5)
+    fit(nlp, examples, 20)
     nlp.to_disk(folder / "model")
     return str(folder / "model")

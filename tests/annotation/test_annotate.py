@@ -68,6 +68,16 @@ def test_fields_of_records_are_kept(rules: str, code: Path, tmp_path: Path) -> N
     assert (doc.user_data["orig_id"], doc.user_data["meta"]) == ("x", {"n": (1,)})
 
 
+def test_failures_can_be_annotated_later(run, rules: str, code: Path, tmp_path: Path) -> None:
+    run("out.jsonl")
+    path = tmp_path / "out.jsonl.failures.jsonl"
+    path.write_text(path.read_text().replace("FAIL", "Ann"))  # what failed does no more
+    done = annotate(rules, path, tmp_path / "again.jsonl", code=code)
+    (record,) = json_lines(tmp_path / "again.jsonl")
+    assert (record["id"], record["text"], len(record["ents"])) == (3, "Bo, Ann.", 2)
+    assert done.failures == 1  # the empty one
+
+
 def read_docs(path: Path) -> list:
     return list(DocBin().from_disk(path).get_docs(spacy.blank("en").vocab))
 
