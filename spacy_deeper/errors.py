@@ -428,8 +428,8 @@ class Errors(metaclass=ErrorsWithCodes):
     )
     D416 = "--engine ray needs Ray ({problem}). Install it: pip install 'spacy-deeper[ray]'."
     D417 = (
-        "Can't reach a Ray cluster (--address {address}): {problem} Check the address, or leave it "
-        "out to start one on this machine."
+        "Can't start or reach the Ray cluster '{address}': {problem} Check --address; without it, "
+        "one starts on this machine."
     )
     D418 = (
         "The work failed on Ray: {problem} When that is mended, the same command goes on where "

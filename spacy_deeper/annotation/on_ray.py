@@ -44,10 +44,11 @@ def run(
     except ImportError as err:
         raise ValueError(Errors.D416.format(problem=err)) from None
     ours = not ray.is_initialized()
+    address = address or "local"
     if ours:
         try:
             quiet = {"log_to_driver": False, "logging_level": logging.WARNING}
-            ray.init(address=address or "local", **quiet)
+            ray.init(address=address, **quiet)
         # What it raises depends on how it tried.
         except Exception as err:
             problem = " ".join(str(err).split())
