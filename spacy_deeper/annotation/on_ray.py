@@ -8,6 +8,7 @@ need share no disk: the pipeline and its code travel with the work.
 import io
 import logging
 import pickle
+import re
 import tempfile
 import zipfile
 from collections import Counter
@@ -25,7 +26,8 @@ from .chunks import Chunk, Chunks
 
 #: How often a chunk is begun, as long as its actor or its machine is lost each time.
 ATTEMPTS = 3
-CODED = "ValueError: "
+#: In the traceback of an actor, an error that is for the user.
+CODED = re.compile(r"ValueError: (\[D\d{3}\] .*)")
 
 
 def run(
@@ -56,11 +58,10 @@ def run(
     try:
         yield from _run(chunks, settings, n_process)
     except ray.exceptions.RayError as err:
-        lines = str(err).strip().splitlines()
-        ours_too = [line for line in lines if CODED in line]  # an error of an actor's own
-        if ours_too:
-            raise ValueError(ours_too[-1].partition(CODED)[2].strip()) from err
-        raise ValueError(Errors.D418.format(problem=lines[-1])) from err
+        text = str(err).strip()
+        coded = CODED.findall(text)
+        problem = text.splitlines()[-1]
+        raise ValueError(coded[-1] if coded else Errors.D418.format(problem=problem)) from err
     finally:
         if ours:
             ray.shutdown()
