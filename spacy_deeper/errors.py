@@ -400,3 +400,61 @@ class Errors(metaclass=ErrorsWithCodes):
         "{path}: the row '{name}' must have a name and an object of settings, which is empty for "
         'the config as it is: {{"Ours": {{}}, "No dropout": {{"training.dropout": 0.0}}}}.'
     )
+
+    # D40x: annotating many texts
+    D400 = "Can't tell the format of {path} by its suffix. Name it with --from: {known}."
+    D401 = "There is no input file or folder {path}. Check the path."
+    D402 = (
+        "The folder {path} must have files of one input format, and has: {found}. Name the one to "
+        "read with --from: {known}."
+    )
+    D403 = "{path}, line 1: the header is no valid CSV ({problem}). Correct it."
+    D404 = "{path} is no Parquet file ({problem}). Name its format with --from."
+    D405 = (
+        "Parquet files need pyarrow ({problem}). Install it: pip install 'spacy-deeper[parquet]'."
+    )
+    D406 = "{path} has no column '{name}'. Name one with {option}; there are: {known}."
+    D407 = (
+        "Can't tell what to write to {path}. Let it end in one of {known}; or name a folder, which "
+        "has no suffix, and what to write to it with --to: {names}."
+    )
+    D408 = "Can't import --code {path}: {problem}"
+    D410 = "Another process works in {path}. Wait for its end, or name another output."
+    D411 = (
+        "The run to continue in {path} is another one: its {what} differs. Start it again as it "
+        "was, name another output, or begin anew with --force."
+    )
+    D412 = (
+        "--force: the folder {path} has more than an earlier output, '{name}' for example. Name "
+        "another output, so that nothing is lost."
+    )
+    D413 = "The output {path} exists. Name another one, or replace it with --force."
+    D414 = (
+        "Can't write {path}, or its work folder beside it: {problem}. When that is mended, the "
+        "same command goes on where this one stopped."
+    )
+    D415 = (
+        "A process died ({how}) while it annotated {where}. Was there not enough memory? The same "
+        "command goes on where this one stopped: with a smaller --n-process or --batch-size, maybe."
+    )
+    D416 = "--engine ray needs Ray ({problem}). Install it: pip install 'spacy-deeper[ray]'."
+    D417 = (
+        "Can't start or reach the Ray cluster '{address}': {problem} Check --address; without it, "
+        "one starts on this machine."
+    )
+    D418 = (
+        "The work failed on Ray: {problem} When that is mended, the same command goes on where "
+        "this one stopped."
+    )
+    D419 = "{name} is 1 or more, not {value}."
+    D420 = "Unknown --engine '{name}'. Choose one of: {known}."
+    D421 = "--engine ray works on the CPUs of a cluster. Leave --gpu-id out."
+    D422 = (
+        "The input {path} was changed while it was annotated. Begin anew with --force, or name "
+        "another output; what was done is in {work}."
+    )
+    D423 = "{path} has no documents. Check the path, and --from."
+    D424 = (
+        "None of the {count} documents could be annotated: see {path}. The first one's problem: "
+        "{reason}"
+    )

@@ -3,6 +3,7 @@
 from spacy.cli._util import app as spacy_app
 
 from ..compat import Typer
+from .annotate import annotate_cli
 from .check_counts import check_counts_cli
 from .convert import convert_cli
 from .debug_data import debug_data_cli
@@ -15,6 +16,7 @@ from .warm_cache import warm_cache_cli
 HELP = "Commands for relation extraction with spacy-deeper."
 
 app = Typer(name="relations", help=HELP, no_args_is_help=True, rich_markup_mode=None)
+app.command("annotate")(annotate_cli)
 app.command("convert")(convert_cli)
 app.command("check-counts")(check_counts_cli)
 app.command("debug-data")(debug_data_cli)

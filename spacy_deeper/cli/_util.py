@@ -38,6 +38,11 @@ def say_good(text: str) -> None:
     typer.secho(_with_icon(MESSAGES.GOOD, text), fg="green")
 
 
+def say_warning(text: str) -> None:
+    """Say what to look at, likewise on a line that is not wrapped."""
+    typer.secho(_with_icon(MESSAGES.WARN, text), fg="yellow", err=True)
+
+
 def one_line(err: object) -> str:
     """Join the lines of an error's text, with what no terminal can show (surrogates) escaped."""
     lines = (line.strip() for line in str(err).splitlines())

@@ -1,0 +1,332 @@
+"""Input files, read record by record: what can't be read is a record too, with the reason why."""
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..errors import Errors
+from .plain import escaped, is_unicode, plain
+
+BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"
+#: Characters. A line or a CSV field is held in memory: what is longer is a file of another kind.
+MAX_LENGTH = 2**26
+#: Rows of a Parquet file that are decoded at once.
+ROWS = 256
+
+
+class Text(NamedTuple):
+    """A document to annotate.
+
+    number (int): Its place among all records of the input, from 0.
+    id (int | str): Its id, or the number if it has none.
+    text (str): Neither empty nor white space alone.
+    meta (dict[str, Any]): The other fields of its record, plain data.
+    file (str): Where it is from.
+    line (int | None): There, from 1; in a Parquet file the row. None if the file is the text.
+    """
+
+    number: int
+    id: int | str
+    text: str
+    meta: dict[str, Any]
+    file: str
+    line: int | None
+
+    def failed(self, reason: str) -> "Failure":
+        """Make the record of a failure to annotate this document."""
+        return Failure(self.number, self.id, self.file, self.line, reason, self.text, None)
+
+
+class Failure(NamedTuple):
+    """A record without annotations: that of a `Text`, or one that there is no `Text` in.
+
+    Its fields are those of the failures file. `raw` is what was read, where it has no text.
+    """
+
+    number: int
+    id: int | str | None
+    file: str
+    line: int | None
+    reason: str
+    text: str | None
+    raw: Any
+
+
+class Columns(NamedTuple):
+    """Names of the fields of a record; without `id`, the field 'id' is the id if it is there."""
+
+    text: str = "text"
+    id: str | None = None
+
+
+class Row(NamedTuple):
+    """What stands at one place of a file: a text or, of a table, a mapping; or a problem."""
+
+    line: int | None
+    value: Any
+    problem: str | None = None
+
+
+class Bad(Exception):
+    """A record has no text to annotate; its message is the reason."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format of input files.
+
+    suffixes (tuple[str, ...]): Of its files.
+    rows (Callable): Reads a file row by row.
+    fields (Callable | None): Makes the fields of a row's value; None if the value is the text.
+    count (Callable | None): Counts the rows of a file faster than by reading them.
+    """
+
+    suffixes: tuple[str, ...]
+    rows: Callable[[Path, Columns], Iterator[Row]]
+    fields: Callable[[Any], dict[str, Any]] | None = None
+    count: Callable[[Path], int] | None = None
+
+
+@dataclass(frozen=True)
+class Input:
+    """The files of one format that are the input, in order."""
+
+    path: Path
+    files: tuple[Path, ...]
+    format: str
+    columns: Columns
+
+    def __iter__(self) -> Iterator[Text | Failure]:
+        """Read all records. Each has its text, or the reason why it has none."""
+        index = 0
+        for path in self.files:
+            for row in self._rows(path):
+                yield self._record(index, path, row)
+                index += 1
+
+    def count(self) -> int:
+        """Count the records, also those without a text, as a bar needs to know its end."""
+        count = FORMATS[self.format].count
+        if count is not None:
+            return sum(map(count, self.files))
+        return sum(1 for path in self.files for _ in self._rows(path))
+
+    def identity(self) -> list[list[Any]]:
+        """Return plain data that is another one when the files are others, or were changed."""
+        stats = [(path, path.stat()) for path in self.files]
+        return [[self._name(path), stat.st_size, stat.st_mtime_ns] for path, stat in stats]
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.path).as_posix() if path != self.path else path.name
+
+    def _rows(self, path: Path) -> Iterator[Row]:
+        try:
+            yield from FORMATS[self.format].rows(path, self.columns)
+        except OSError as err:
+            problem = err.strerror or str(err)
+            raise ValueError(Errors.D128.format(path=path, problem=problem)) from None
+
+    def _record(self, index: int, path: Path, row: Row) -> Text | Failure:
+        fields: dict[str, Any] = {}
+        id = None
+        try:
+            if row.problem is not None:
+                raise Bad(row.problem)
+            make_fields = FORMATS[self.format].fields
+            if make_fields is None:
+                text, id = row.value, self._name(path) if row.line is None else index
+            else:
+                fields = dict(make_fields(row.value))
+                id = _pop_id(fields, self.columns, index)
+                text = _pop_text(fields, self.columns)
+            if not is_unicode(text):
+                raise Bad("the text is not UTF-8: save it as UTF-8")
+            if not text.strip():
+                raise Bad("the text is empty")
+        except Bad as err:
+            return Failure(index, id, str(path), row.line, str(err), None, plain(row.value))
+        return Text(index, id, text, plain(fields), str(path), row.line)
+
+
+def find_input(path: Path, format: str | None, columns: Columns) -> Input:
+    """Find the files to read.
+
+    path (Path): A file, or a folder of files of one format, which are read in the order of their
+        paths. A `.txt` file has a document on each line; those of a folder are a document each.
+    format (str | None): A name in `FORMATS`; by default that of the suffix.
+    RAISES (ValueError): If there is no such file, or none of a known format.
+    """
+    if format is not None and format not in FORMATS:
+        raise ValueError(Errors.D101.format(name=format, known=", ".join(FORMATS)))
+    if path.is_file():
+        by_suffix = (name for name, known in FORMATS.items() if path.suffix in known.suffixes)
+        format = format or next(by_suffix, None)
+        if format is None:
+            raise ValueError(Errors.D400.format(path=path, known=", ".join(FORMATS)))
+        return Input(path, (path,), format, columns)
+    if not path.is_dir():
+        raise ValueError(Errors.D401.format(path=path))
+    names = [format] if format else [name for name in FORMATS if name != "lines"]
+    found = {
+        name: files
+        for name in names
+        if (files := [at for at in path.rglob("*") if at.suffix in FORMATS[name].suffixes])
+    }
+    if len(found) != 1:
+        what = " and ".join(found) or "none"
+        raise ValueError(Errors.D402.format(path=path, found=what, known=", ".join(FORMATS)))
+    ((format, files),) = found.items()
+    files = sorted(at for at in files if at.is_file())
+    return Input(path, tuple(files), format, columns)
+
+
+def _pop_id(fields: dict[str, Any], columns: Columns, index: int) -> int | str:
+    """Take the id out of the fields: an integer or a text, whatever it is there."""
+    name = "id" if columns.id is None else columns.id
+    value = fields.pop(name, None)
+    if isinstance(value, dict | list):
+        raise Bad(f"the id, '{name}', is no text or number")
+    value = plain(value)
+    if value is None or value == "":
+        if columns.id is not None:
+            raise Bad(f"there is no id '{name}'")
+        return index
+    return value if type(value) is int else str(value)
+
+
+def _pop_text(fields: dict[str, Any], columns: Columns) -> str:
+    if columns.text not in fields:
+        known = ", ".join(map(str, fields))
+        raise Bad(f"there is no '{columns.text}' to annotate, only: {known}")
+    text = fields.pop(columns.text)
+    if text is None:
+        raise Bad("the text is empty")
+    if not isinstance(text, str):
+        raise Bad(f"'{columns.text}' is no text, but of type {type(text).__name__}")
+    return text
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Read the lines of a file, with their ends; bytes that are no UTF-8 become surrogates."""
+    # Only \n ends a line: a text may have other separators within.
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+        number = 1
+        while line := file.readline(MAX_LENGTH):
+            if len(line) == MAX_LENGTH:
+                at = f"{path}, line {number}"
+                raise ValueError(Errors.D127.format(where=at, limit=MAX_LENGTH))
+            yield number, line.removeprefix(BOM) if number == 1 else line
+            number += 1
+
+
+def _read_lines(path: Path, columns: Columns) -> Iterator[Row]:
+    for number, line in _lines(path):
+        yield Row(number, line.removesuffix("\n").removesuffix("\r"))
+
+
+def _read_file(path: Path, columns: Columns) -> Iterator[Row]:
+    size = path.stat().st_size
+    if size > MAX_LENGTH:
+        yield Row(None, None, f"the file has {size} bytes, more than {MAX_LENGTH}: split it")
+        return
+    yield Row(None, path.read_bytes().decode("utf-8", "surrogateescape").removeprefix(BOM))
+
+
+def _read_json_lines(path: Path, columns: Columns) -> Iterator[Row]:
+    for number, line in _lines(path):
+        if line.strip():
+            yield Row(number, line.removesuffix("\n").removesuffix("\r"))
+
+
+def _json_fields(line: str) -> dict[str, Any]:
+    if not is_unicode(line):
+        raise Bad("the line is not UTF-8: save it as UTF-8")
+    try:
+        record = json.loads(line)
+    except RecursionError:
+        raise Bad("broken JSON: nested too deeply") from None
+    except ValueError as err:
+        raise Bad(f"broken JSON: {err}") from None
+    if not isinstance(record, dict):
+        raise Bad("the line is no JSON object with a text")
+    return record
+
+
+def _read_csv(path: Path, columns: Columns) -> Iterator[Row]:
+    """Read a table with a header; that of a `.tsv` file has tabs between its fields."""
+    csv.field_size_limit(MAX_LENGTH)
+    delimiter = "\t" if path.suffix == ".tsv" else ","
+    # Strict: otherwise a quote that is not closed would make one text of all that follow.
+    reader = csv.reader((line for _, line in _lines(path)), delimiter=delimiter, strict=True)
+    try:
+        header = next(reader, [])
+    except csv.Error as err:
+        raise ValueError(Errors.D403.format(path=path, problem=err)) from None
+    _check_columns(path, header, columns)
+    while True:
+        line = reader.line_num + 1
+        try:
+            values = next(reader, None)
+        except csv.Error as err:
+            yield Row(line, None, f"broken CSV: {err}")
+            continue
+        if values is None:
+            return
+        if len(values) == len(header):
+            yield Row(line, dict(zip(header, values, strict=True)))
+        elif values:  # and not a blank line
+            problem = f"{len(values)} fields, where the header has {len(header)}"
+            yield Row(line, values, problem)
+
+
+def _read_parquet(path: Path, columns: Columns) -> Iterator[Row]:
+    with _parquet_file(path) as file:
+        _check_columns(path, file.schema_arrow.names, columns)
+        number = 0
+        for batch in file.iter_batches(ROWS):
+            for row in batch.to_pylist():
+                number += 1
+                yield Row(number, row)
+
+
+def _count_parquet(path: Path) -> int:
+    with _parquet_file(path) as file:
+        return int(file.metadata.num_rows)
+
+
+def _parquet_file(path: Path) -> Any:
+    parquet = import_parquet()
+    try:
+        return parquet.ParquetFile(path)
+    # What it raises for a file that is none is a ValueError of its own.
+    except ValueError as err:
+        raise ValueError(Errors.D404.format(path=path, problem=err)) from None
+
+
+def import_parquet() -> Any:
+    """Import pyarrow's module for Parquet."""
+    try:
+        from pyarrow import parquet
+    except ImportError as err:
+        raise ValueError(Errors.D405.format(problem=err)) from None
+    return parquet
+
+
+def _check_columns(path: Path, header: list[str], columns: Columns) -> None:
+    options = {"--text-column": columns.text, "--id-column": columns.id}
+    for option, name in options.items():
+        if name is not None and name not in header:
+            known = escaped(", ".join(header))
+            raise ValueError(Errors.D406.format(path=path, name=name, option=option, known=known))
+
+
+FORMATS: dict[str, Format] = {
+    "lines": Format((".txt",), _read_lines),
+    "files": Format((".txt",), _read_file, count=lambda path: 1),
+    "jsonl": Format((".jsonl",), _read_json_lines, _json_fields),
+    "csv": Format((".csv", ".tsv"), _read_csv, lambda row: row),
+    "parquet": Format((".parquet",), _read_parquet, lambda row: row, _count_parquet),
+}

@@ -1,0 +1,43 @@
+"""Values as JSON, msgpack and Arrow all can hold them."""
+
+from typing import Any
+
+MAX_INT = 2**63
+
+
+def plain(value: Any) -> Any:
+    """Turn a value of a JSON, CSV or Parquet file into one that every output can hold.
+
+    Dates, decimals, bytes and integers of more than 64 bits become texts, a NaN becomes None, and
+    what is no valid Unicode is escaped.
+    """
+    if isinstance(value, dict):
+        return {plain(str(key)): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, str):
+        return value if is_unicode(value) else escaped(value)
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, int) and -MAX_INT <= value < MAX_INT:
+        return value
+    if isinstance(value, float):
+        return value if abs(value) < float("inf") else None
+    return plain(str(value))
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a text has no surrogates, which stand for bytes that are no UTF-8, or for nothing."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def escaped(text: str) -> str:
+    """Make valid Unicode of a text: a byte that is no UTF-8 becomes, for example, \\xff."""
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # a surrogate that stands for no byte
+        return text.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,280 @@
+import json
+from pathlib import Path
+
+import pytest
+import spacy
+from spacy.tokens import DocBin
+
+from spacy_deeper.annotation import annotate
+from spacy_deeper.annotation.annotator import Annotator, Settings
+from spacy_deeper.annotation.chunks import Chunk
+from spacy_deeper.annotation.inputs import Columns, Text
+
+TEXTS = ["Ann met Bo in Oslo.", "Nobody.", "", "Bo, FAIL.", "Ann and Bo."]
+
+
+def json_lines(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text("utf8").splitlines()]
+
+
+@pytest.fixture
+def run(rules: str, code: Path, tmp_path: Path):
+    """Return a function that annotates texts, and gives the summary."""
+
+    def run(output: str, texts=tuple(TEXTS), model: str = rules, **options):
+        path, text = tmp_path / "in.txt", "\n".join(texts) + "\n"
+        if not path.exists() or path.read_text() != text:  # its time is part of its identity
+            path.write_text(text)
+        options = {"chunk_size": 2, "code": code, **options}
+        return annotate(model, tmp_path / "in.txt", tmp_path / output, **options)
+
+    return run
+
+
+def test_json_lines(run, tmp_path: Path) -> None:
+    done = run("out.jsonl")
+    records = json_lines(tmp_path / "out.jsonl")
+    assert [(record["id"], record["text"]) for record in records] == [
+        (0, TEXTS[0]),
+        (1, TEXTS[1]),
+        (4, TEXTS[4]),
+    ]
+    ann = {"start": 0, "end": 3, "label": "Per", "text": "Ann"}
+    bo = {"start": 8, "end": 10, "label": "Per", "text": "Bo"}
+    assert records[0]["ents"][:2] == [ann, bo]
+    assert records[0]["relations"][0] == {"head": ann, "tail": bo, "label": "Next", "score": 0.5}
+    assert records[1] == {"id": 1, "text": "Nobody.", "ents": [], "relations": [], "meta": {}}
+    where = str(tmp_path / "in.txt")
+    empty = {"number": 2, "id": 2, "file": where, "line": 3, "reason": "the text is empty"}
+    failed = {"number": 3, "id": 3, "file": where, "line": 4}
+    assert json_lines(tmp_path / "out.jsonl.failures.jsonl") == [
+        {**empty, "text": None, "raw": ""},
+        {**failed, "reason": "RuntimeError: told to fail", "text": "Bo, FAIL.", "raw": None},
+    ]
+    assert (done.records, done.failures, done.entities, done.relations) == (5, 2, 5, 3)
+    assert done.words == done.run_words == 6 + 2 + 4
+    assert not (tmp_path / "out.jsonl.work").exists()
+
+
+def test_fields_of_records_are_kept(rules: str, code: Path, tmp_path: Path) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_text('{"key": "x", "body": "Ann.", "n": [1]}\n')
+    columns = Columns("body", "key")
+    annotate(rules, path, tmp_path / "out.jsonl", code=code, columns=columns)
+    (record,) = json_lines(tmp_path / "out.jsonl")
+    assert (record["id"], record["text"], record["meta"]) == ("x", "Ann.", {"n": [1]})
+    annotate(rules, path, tmp_path / "out.spacy", code=code, columns=columns)
+    (doc,) = read_docs(tmp_path / "out.spacy")
+    assert (doc.user_data["orig_id"], doc.user_data["meta"]) == ("x", {"n": (1,)})
+
+
+def test_failures_can_be_annotated_later(run, rules: str, code: Path, tmp_path: Path) -> None:
+    run("out.jsonl")
+    path = tmp_path / "out.jsonl.failures.jsonl"
+    path.write_text(path.read_text().replace("FAIL", "Ann"))  # what failed does no more
+    done = annotate(rules, path, tmp_path / "again.jsonl", code=code)
+    (record,) = json_lines(tmp_path / "again.jsonl")
+    assert (record["id"], record["text"], len(record["ents"])) == (3, "Bo, Ann.", 2)
+    assert done.failures == 1  # the empty one
+
+
+def read_docs(path: Path) -> list:
+    return list(DocBin().from_disk(path).get_docs(spacy.blank("en").vocab))
+
+
+def test_docs(run, tmp_path: Path) -> None:
+    run("out.spacy")
+    docs = read_docs(tmp_path / "out.spacy")
+    assert [doc.text for doc in docs] == [TEXTS[i] for i in (0, 1, 4)]
+    assert [doc.user_data["orig_id"] for doc in docs] == [0, 1, 4]
+    assert [(str(r.head), r.label, str(r.tail)) for r in docs[0]._.relations] == [
+        ("Ann", "Next", "Bo"),
+        ("Bo", "Next", "Oslo"),
+    ]
+
+
+def test_triples(run, tmp_path: Path) -> None:
+    run("out.tsv")
+    rows = [line.split("\t") for line in (tmp_path / "out.tsv").read_text().splitlines()]
+    assert rows[0][:5] == ["id", "head", "relation", "tail", "score"]
+    assert rows[1] == ["0", "Ann", "Next", "Bo", "0.5", "0", "3", "Per", "8", "10", "Per"]
+    assert [row[:4] for row in rows[2:]] == [
+        ["0", "Bo", "Next", "Oslo"],
+        ["4", "Ann", "Next", "Bo"],
+    ]
+
+
+def test_parquet(run, tmp_path: Path, monkeypatch) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    run("out.jsonl")
+    expected = json_lines(tmp_path / "out.jsonl")
+    for size in (1, 2**25):  # a row group for each part, and one for all
+        monkeypatch.setattr("spacy_deeper.annotation.outputs.ROW_GROUP", size)
+        run("out.parquet", force=True)
+        rows = parquet.ParquetFile(tmp_path / "out.parquet").read().to_pylist()
+        assert [{**row, "id": int(row["id"]), "meta": json.loads(row["meta"])} for row in rows] == (
+            expected
+        )
+
+
+def test_a_folder_of_parts(run, tmp_path: Path) -> None:
+    run("out.jsonl")
+    run("parts", to="jsonl")
+    names = sorted(path.name for path in (tmp_path / "parts").iterdir())
+    assert names == [f"part-00000{number}.jsonl" for number in range(3)]
+    parts = "".join((tmp_path / "parts" / name).read_text() for name in names)
+    assert parts == (tmp_path / "out.jsonl").read_text()
+    (tmp_path / "parts" / "mine").touch()
+    with pytest.raises(ValueError, match=r"\[D413\]"):
+        run("parts", to="jsonl")
+    with pytest.raises(ValueError, match=r"\[D412\] .*'mine'"):
+        run("parts", to="jsonl", force=True)
+    (tmp_path / "parts" / "mine").unlink()
+    run("parts", ["Ann."], to="jsonl", force=True)
+    assert [path.name for path in (tmp_path / "parts").iterdir()] == names[:1]
+
+
+def test_an_output_is_not_lost(run, tmp_path: Path) -> None:
+    run("out.jsonl")
+    before = (tmp_path / "out.jsonl").read_bytes()
+    with pytest.raises(ValueError, match=r"\[D413\] .*--force"):
+        run("out.jsonl", ["Bo."])
+    assert (tmp_path / "out.jsonl").read_bytes() == before
+    assert not (tmp_path / "out.jsonl.work").exists()
+    assert run("out.jsonl", ["Bo."], force=True).records == 1
+    assert not (tmp_path / "out.jsonl.failures.jsonl").exists()  # which was the other run's
+
+
+def stop(run, monkeypatch, at: int = 2, **options) -> None:
+    """Let a run fail at its third chunk, as when the disk is full."""
+    from spacy_deeper.annotation.work_folder import WorkFolder
+
+    save = WorkFolder.save
+
+    def full(self, part):
+        if part.number == at:
+            raise OSError(28, "No space left on device")
+        save(self, part)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(WorkFolder, "save", full)
+        with pytest.raises(OSError, match="No space"):
+            run("out.jsonl", **options)
+
+
+def test_only_what_is_missing_is_done(run, tmp_path: Path, monkeypatch) -> None:
+    run("expected.jsonl")
+    stop(run, monkeypatch)
+    seen = []
+    call = Annotator.__call__
+    monkeypatch.setattr(
+        Annotator, "__call__", lambda self, chunk: seen.append(chunk.number) or call(self, chunk)
+    )
+    done = run("out.jsonl", batch_size=1)
+    assert seen == [2]
+    assert (done.records, done.failures, done.words, done.run_words) == (5, 2, 12, 4)
+    for name in ("out.jsonl", "out.jsonl.failures.jsonl"):
+        expected = (tmp_path / name.replace("out", "expected", 1)).read_bytes()
+        assert (tmp_path / name).read_bytes() == expected
+
+
+@pytest.mark.parametrize(
+    ("what", "options"),
+    [
+        ("input", {"texts": ["Ann."]}),
+        ("chunk size", {"chunk_size": 3}),
+        ("columns", {"columns": Columns("body")}),
+        ("model", {}),
+    ],
+)
+def test_another_run_is_not_continued(run, joint, monkeypatch, what, options) -> None:
+    stop(run, monkeypatch)
+    if what == "model":
+        options = {"model": joint}
+    with pytest.raises(ValueError, match=rf"\[D411\] .* its {what} differs"):
+        run("out.jsonl", **options)
+    assert run("out.jsonl", force=True).records == 5
+
+
+def test_an_input_that_changes(run, tmp_path: Path, monkeypatch) -> None:
+    call = Annotator.__call__
+
+    def change(self, chunk):
+        with (tmp_path / "in.txt").open("a") as file:
+            file.write("more\n")
+        return call(self, chunk)
+
+    monkeypatch.setattr(Annotator, "__call__", change)
+    with pytest.raises(ValueError, match=r"\[D422\]"):
+        run("out.jsonl")
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_one_process_at_a_time(run, tmp_path: Path, monkeypatch) -> None:
+    call = Annotator.__call__
+
+    def twice(self, chunk):
+        with pytest.raises(ValueError, match=r"\[D410\]"):
+            run("out.jsonl")
+        return call(self, chunk)
+
+    monkeypatch.setattr(Annotator, "__call__", twice)
+    assert run("out.jsonl").failures == 2
+
+
+def test_a_joint_model_in_batches(joint: str, texts: list[str], tmp_path: Path) -> None:
+    """Texts of a chunk are sorted, and come back in order; the docs are those of `nlp.pipe`."""
+    settings = Settings(joint, "jsonl", batch_size=7)
+    records = [Text(i, i, text, {}, "a", i + 1) for i, text in enumerate(texts[:50])]
+    part = Annotator(settings)(Chunk(0, records))
+    found = [json.loads(line) for line in part.data.decode().splitlines()]
+    assert [record["text"] for record in found] == texts[:50]
+    docs = list(spacy.load(joint).pipe(texts[:50]))
+    for record, doc in zip(found, docs, strict=True):
+        ents = [(ent["start"], ent["end"], ent["label"]) for ent in record["ents"]]
+        assert ents == [(ent.start_char, ent.end_char, ent.label_) for ent in doc.ents]
+        scores = [relation["score"] for relation in record["relations"]]
+        assert scores == pytest.approx([r.score for r in doc._.relations], abs=1e-5)
+    assert part.counts["relations"] > 50
+
+
+@pytest.mark.skipif(not hasattr(spacy.Language, "memory_zone"), reason="needs spaCy 3.8")
+def test_words_are_forgotten(joint: str) -> None:
+    annotator = Annotator(Settings(joint, "jsonl", batch_size=10))
+    sizes = []
+    for number in range(5):
+        texts = [f"Word{number}x{i} met Bo." for i in range(50)]
+        records = [Text(i, i, text, {}, "a", i) for i, text in enumerate(texts)]
+        assert annotator(Chunk(number, records)).counts["records"] == 50
+        sizes.append(len(annotator.nlp.vocab.strings))
+    assert sizes == [sizes[0]] * 5
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"n_process": 0}, r"\[D419\] --n-process"),
+        ({"threads": 0}, r"\[D419\] --threads"),
+        ({"engine": "spark"}, r"\[D420\] .*local, ray"),
+        ({"engine": "ray", "gpu_id": 0}, r"\[D421\]"),
+        ({"gpu_id": 99}, r"\[D163\]"),
+        ({"output": "out"}, r"\[D407\] .*--to"),
+        ({"output": "out.conll"}, r"\[D407\]"),
+        ({"output": "out.jsonl", "to": "spacy"}, r"\[D407\]"),
+        ({"to": "conll"}, r"\[D101\]"),
+        ({"model": "no/model"}, r"\[D160\]"),
+        ({"code": Path("no.py")}, r"\[D408\] .*no.py"),
+        ({"output": "in.txt/out.jsonl"}, r"\[D414\]"),
+    ],
+)
+def test_errors(run, tmp_path: Path, options: dict, error: str) -> None:
+    with pytest.raises(ValueError, match=error):
+        run(**{"output": "out.jsonl", **options})
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_an_empty_input(rules: str, tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text("\n")
+    with pytest.raises(ValueError, match=r"\[D423\] .*in.jsonl"):
+        annotate(rules, tmp_path / "in.jsonl", tmp_path / "out.jsonl")
+    assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]

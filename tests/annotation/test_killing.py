@@ -1,0 +1,176 @@
+"""Runs that are killed, really, and continued."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import spacy
+
+from spacy_deeper.annotation import annotate
+from spacy_deeper.annotation.annotator import Annotator
+
+from . import saboteur  # noqa: F401 - the component
+
+NAMES = ("out.jsonl", "out.jsonl.failures.jsonl")
+
+
+def command(model: str, input: Path, output: Path, code: Path, *options: object) -> list[str]:
+    start = [sys.executable, "-m", "spacy", "relations", "annotate", model]
+    return [*start, *map(str, (input, output, "--code", code, *options))]
+
+
+def contents(folder: Path) -> list[bytes]:
+    return [(folder / name).read_bytes() for name in NAMES]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_killed_before_any_change_of_the_disk(rules: str, tmp_path: Path, monkeypatch) -> None:
+    """Kill a run before the first change it makes to files, the second and so on, to the end."""
+    nlp = spacy.load(rules)
+    monkeypatch.setattr(Annotator, "__init__", lambda self, settings: fill(self, settings, nlp))
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # slow, and the machine stays up
+    path = tmp_path / "in.txt"
+    path.write_text("Ann met Bo.\nFAIL\nOslo.\nBo met Ann.\n")
+
+    def run(folder: Path) -> None:
+        annotate(rules, path, folder / NAMES[0], chunk_size=2)
+
+    run(tmp_path / "expected")
+    expected = contents(tmp_path / "expected")
+    for n in range(1, 1000):
+        folder = tmp_path / str(n)
+        if not is_killed(lambda folder=folder: run(folder), n, folder):
+            break
+        if all_but_lock(folder):
+            assert contents(folder) == expected
+            continue
+        run(folder)
+        assert contents(folder) == expected, f"killed before change {n}"
+        assert sorted(at.name for at in folder.iterdir()) == sorted(NAMES), n
+    assert n > 20
+    assert contents(folder) == expected
+
+
+def all_but_lock(folder: Path) -> bool:
+    """Whether the run was killed when all was done, and only the empty work folder is left."""
+    left = [at.name for at in (folder / "out.jsonl.work").glob("*")]
+    return (folder / NAMES[0]).exists() and left in ([], [".lock"])
+
+
+def fill(annotator: Annotator, settings, nlp) -> None:
+    annotator.settings, annotator.nlp = settings, nlp
+
+
+CHANGES = {"open", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "shutil.rmtree"}
+
+
+def is_killed(run, n: int, folder: Path) -> bool:
+    """Run in a process of its own that is killed before its nth change of files in a folder."""
+    pid = os.fork()
+    if pid == 0:
+        count = 0
+
+        def kill(event: str, args: tuple) -> None:
+            nonlocal count
+            if event in CHANGES and str(args[0]).startswith(str(folder)):
+                if event == "open" and args[1] is not None and not set(args[1]) & set("wa"):
+                    return
+                count += 1
+                if count == n:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(kill)
+        try:
+            run()
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    status = os.waitpid(pid, 0)[1]
+    assert status in (0, signal.SIGKILL), status
+    return status == signal.SIGKILL
+
+
+def test_killed_at_any_time_with_processes(rules: str, code: Path, tmp_path: Path) -> None:
+    """Kill a run of two processes as often as it has done something, until there is no more."""
+    path = tmp_path / "in.txt"
+    texts = [f"Ann met Bo {i}. {'FAIL' * (i % 10 == 3)} SLOW" for i in range(60)]
+    path.write_text("\n".join(texts) + "\n")
+    annotate(rules, path, tmp_path / "expected" / NAMES[0], chunk_size=4, code=code)
+    output = tmp_path / "found" / NAMES[0]
+    done = output.with_name("out.jsonl.work") / "done"
+    arguments = command(rules, path, output, code, "-n", 2, "--chunk-size", 4)
+    kills = 0
+    while True:
+        before = count(done)
+        process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        while process.poll() is None and count(done) < before + 5:
+            time.sleep(0.01)
+        if process.poll() is not None:
+            assert process.returncode == 0, process.communicate()
+            process.communicate()
+            break
+        workers = children(process.pid)
+        process.kill()
+        process.communicate()
+        kills += 1
+        assert len(workers) >= 2
+        wait_until(lambda workers=workers: not any(map(is_running, workers)))
+    assert kills >= 2
+    assert contents(tmp_path / "found") == contents(tmp_path / "expected")
+
+
+def count(folder: Path) -> int:
+    return len(list(folder.iterdir())) if folder.exists() else 0
+
+
+def children(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task")
+    if not tasks.exists():
+        pytest.skip("needs /proc")
+    return [int(n) for at in tasks.iterdir() for n in (at / "children").read_text().split()]
+
+
+def is_running(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def wait_until(condition, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_a_process_that_dies(rules: str, code: Path, tmp_path: Path) -> None:
+    path = tmp_path / "in.txt"
+    path.write_text(f"Ann.\nBo.\nOslo DIE {tmp_path / 'dead'}\nAnn.\n")
+    arguments = command(rules, path, tmp_path / NAMES[0], code, "-n", 2, "--chunk-size", 1)
+    done = subprocess.run(arguments, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "[D415]" in done.stderr
+    assert "SIGKILL" in done.stderr
+    assert f"{path}, line 3 to {path}, line 3" in done.stderr
+    assert "Traceback" not in done.stderr
+    done = subprocess.run(arguments, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert len((tmp_path / NAMES[0]).read_text().splitlines()) == 4
+
+
+def test_a_pipeline_that_can_not_be_loaded(rules: str, tmp_path: Path) -> None:
+    """Its component is in --code, which is left out: the processes tell."""
+    (tmp_path / "in.txt").write_text("Ann.\n")
+    start = [sys.executable, "-m", "spacy", "relations", "annotate", rules]
+    arguments = [*start, str(tmp_path / "in.txt"), str(tmp_path / "out.jsonl"), "-n", "2"]
+    done = subprocess.run(arguments, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "[D160]" in done.stderr
+    assert "saboteur" in done.stderr
+    assert done.stderr.strip().count("\n") == 0
