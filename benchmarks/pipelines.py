@@ -42,7 +42,9 @@ def fine_tuned(config: Config) -> Config:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "config.cfg"
         Config(config).to_disk(path, interpolate=False)
-        return merge_configs(path, CONFIGS / "conll04_finetune.cfg")
+        merged = merge_configs(path, CONFIGS / "conll04_finetune.cfg")
+    merged["initialize"]["after_init"] = None  # fresh layers are as fast
+    return merged
 
 
 def start(config: Config, docs: list[Doc]) -> tuple[Language, list[Example]]:
@@ -108,7 +110,7 @@ def training_epoch(
     nlp: Language, examples: list[Example], size: int = BATCH, drop: float = 0.35
 ) -> Callable[[], None]:
     """Return what updates on all texts once, as `spacy train` does; it can be called again."""
-    training = registry.resolve(nlp.config.interpolate()["training"], schema=None, validate=False)
+    training = registry.resolve(nlp.config.interpolate()["training"], validate=False)
     optimizer, before_update = training["optimizer"], training.get("before_update")
     steps = 0
 
