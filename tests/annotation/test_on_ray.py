@@ -1,5 +1,6 @@
 """The same on Ray, by its own processes: nothing is simulated."""
 
+import secrets
 import subprocess
 import sys
 from pathlib import Path
@@ -16,8 +17,15 @@ import ray
 print(ray.init("local", num_cpus=2, log_to_driver=False).address_info["gcs_address"], flush=True)
 input()
 """
-# A busy machine is no failure.
-ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_raylet_start_wait_time_s": "600"}
+ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # Ray lets nobody else in: these clusters have a token of their own.
+    "RAY_AUTH_MODE": "token",
+    "RAY_AUTH_TOKEN": secrets.token_hex(32),
+    # A busy machine is no failure.
+    "RAY_raylet_start_wait_time_s": "600",
+    "RAY_agent_register_timeout_ms": "600000",
+}
 
 
 @pytest.fixture(scope="module", autouse=True)
