@@ -3,10 +3,11 @@
     OMP_NUM_THREADS=1 python benchmarks/quantized.py MODEL DATA.spacy
 
 MODEL is a trained pipeline with a frozen encoder. `encoder` is the forward pass of that encoder, as
-its library makes it and in single precision, on ready-made word pieces of the texts, as many at once
-as the pipeline takes. `fp32` and `int8` are `nlp.pipe` over the texts, tokenizer included, `encoder
-fp32` and `encoder int8` its frozen encoder. Batches are sorted by length. All take turns, and the times are those that the process has the processor, so that a busy machine disturbs
-all alike. Ratios are medians over the turns.
+its library makes it and in single precision, on ready-made word pieces of the texts, as many at
+once as the pipeline takes. `fp32` and `int8` are `nlp.pipe` over the texts, tokenizer included;
+`encoder fp32` and `encoder int8` are the frozen encoder in it. Batches are sorted by length. All
+take turns, and the times are those that the process has the processor, so that a busy machine
+disturbs all alike. Ratios are medians over the turns.
 """
 
 import sys

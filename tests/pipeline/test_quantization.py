@@ -173,7 +173,7 @@ def test_labels_can_not_be_added(quantized) -> None:
 def test_there_must_be_something_to_quantize(monkeypatch, trained_path) -> None:
     nlp = spacy.blank("en")
     nlp.add_pipe("sentencizer")
-    with pytest.raises(ValueError, match="D451.*sentencizer"):
+    with pytest.raises(ValueError, match=r"D451.*sentencizer"):
         quantize(nlp)
     monkeypatch.setattr(layers, "MIN_WEIGHTS", 10**9)
     with pytest.raises(ValueError, match="D451"):
