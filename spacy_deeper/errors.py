@@ -458,3 +458,28 @@ class Errors(metaclass=ErrorsWithCodes):
         "None of the {count} documents could be annotated: see {path}. The first one's problem: "
         "{reason}"
     )
+
+    # D45x: quantized pipelines
+    D450 = "The pipeline is quantized already. Quantize the one it was made of."
+    D451 = (
+        "There is nothing to quantize in the pipeline ({pipeline}): no layer of spacy-deeper or of "
+        "a transformer that is large enough to gain by it. Is the pipeline trained?"
+    )
+    D452 = (
+        "Layers with weights of 8 bits can't be trained. Train the pipeline that was quantized and "
+        "quantize it again, or put the component into [training] frozen_components."
+    )
+    D453 = (
+        "The transformer of the component '{name}' is of an architecture that can't load weights "
+        "of 8 bits. In the pipeline's config.cfg, name spacy_deeper.TransformerModel.v1 in its "
+        "place: it has the same settings, and loads the same weights."
+    )
+    D454 = (
+        "Layers with weights of 8 bits run on the CPU only, and the input is on {device}. Load the "
+        "pipeline that was quantized, or do without the GPU."
+    )
+    D455 = (
+        "A quantized layer can't grow, so no label can be added. Add it to the pipeline that was "
+        "quantized, train, and quantize again."
+    )
+    D456 = "{path} is the pipeline to quantize, and would be lost. Name another folder."

@@ -10,6 +10,7 @@ from .debug_data import debug_data_cli
 from .evaluate import evaluate_cli
 from .merge_config import merge_config_cli
 from .protocol import app as protocol_app
+from .quantize import quantize_cli
 from .show import show_cli
 from .warm_cache import warm_cache_cli
 
@@ -22,6 +23,7 @@ app.command("check-counts")(check_counts_cli)
 app.command("debug-data")(debug_data_cli)
 app.command("merge-config")(merge_config_cli)
 app.command("evaluate")(evaluate_cli)
+app.command("quantize")(quantize_cli)
 app.command("show")(show_cli)
 app.add_typer(protocol_app)
 app.command("warm-cache", context_settings={"ignore_unknown_options": True})(warm_cache_cli)

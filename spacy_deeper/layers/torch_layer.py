@@ -47,6 +47,13 @@ class TorchShim(PyTorchShim):
         """The torch module, or None before `build`."""
         return self._model
 
+    @property
+    def int8_layers(self) -> list[str]:
+        """The names of the module's layers that have weights of 8 bits."""
+        from .pytorch.quantize import int8_layers
+
+        return int8_layers(self._model)
+
     def build(self, **sizes: Any) -> None:
         """Make the module, freshly initialized."""
         self.cfg = sizes
@@ -59,6 +66,8 @@ class TorchShim(PyTorchShim):
         """
         if self._model is None:
             return
+        if self.int8_layers:
+            raise ValueError(Errors.D455)
         old = self._model.state_dict()
         self.build(**{**self.cfg, **sizes})
         for name, value in self._model.state_dict().items():  # shares memory with the module
@@ -96,15 +105,21 @@ class TorchShim(PyTorchShim):
     def to_bytes(self) -> bytes:
         import torch
 
-        state = BytesIO()
+        state, int8 = BytesIO(), []
         if self._model is not None:
             torch.save(self._model.state_dict(), state)
-        return srsly.msgpack_dumps({"config": self.cfg, "state": state.getvalue()})
+            int8 = self.int8_layers
+        msg = {"config": self.cfg, "state": state.getvalue(), **({"int8": int8} if int8 else {})}
+        return srsly.msgpack_dumps(msg)
 
     def from_bytes(self, bytes_data: bytes) -> "TorchShim":
         msg = srsly.msgpack_loads(bytes_data)
         if msg["state"]:
             self.build(**msg["config"])
+            if "int8" in msg:
+                from .pytorch.quantize import to_int8
+
+                to_int8(self._model, msg["int8"])
             device = get_torch_default_device()
             self._model.load_state_dict(load_weights(BytesIO(msg["state"]), device))
         return self

