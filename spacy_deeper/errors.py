@@ -250,10 +250,6 @@ class Errors(metaclass=ErrorsWithCodes):
         '[training] annotating_components to ["tok2vec", "crf_ner"] (and a transformer before it, '
         "if there is one): without it, no component sets entities during the training."
     )
-    D290 = (
-        "Can't start from {path}: {problem}. Train it first, on the same labels and with the same "
-        "sizes of the layers above the encoder."
-    )
 
     # D24x: ELMo
     D240 = (
@@ -304,7 +300,7 @@ class Errors(metaclass=ErrorsWithCodes):
     )
     D265 = (
         "spacy_deeper.Layered.v1 can't tell a parameter's component. In the config, put "
-        '@callbacks = "spacy_deeper.name_parameters.v1" into [initialize.after_init]; in your own '
+        '@callbacks = "spacy_deeper.name_parameters.v1" into [initialize.before_init]; in your own '
         "loop, call spacy_deeper.training.layered_optimizer.name_parameters(nlp) before an update."
     )
     D266 = (
@@ -318,6 +314,17 @@ class Errors(metaclass=ErrorsWithCodes):
     D268 = (
         "The embedding listens to a transformer, and there is none in front of it. Put a component "
         "'transformer' before 'tok2vec' in [nlp] pipeline."
+    )
+
+    # D29x: fine-tuning from a start
+    D290 = (
+        "Can't start from {path}: {problem}. Train it first, on the same labels and with the same "
+        "sizes of the layers above the encoder."
+    )
+    D291 = (
+        "frozen_layers is {frozen}, and the transformer has {count} layers that are told by their "
+        "names: at least one must be left to train. Make it smaller; null trains all. To train "
+        "none, use spacy_deeper.FrozenTransformer.v1."
     )
 
     # D3xx: protocols
@@ -399,6 +406,10 @@ class Errors(metaclass=ErrorsWithCodes):
     D345 = (
         "{path}: the row '{name}' must have a name and an object of settings, which is empty for "
         'the config as it is: {{"Ours": {{}}, "No dropout": {{"training.dropout": 0.0}}}}.'
+    )
+    D346 = (
+        "{path}: the row '{name}' would have the folder of another row, whose letters and digits "
+        "are the same. Change its name."
     )
 
     # D40x: annotating many texts

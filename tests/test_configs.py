@@ -1,5 +1,7 @@
 """The configs of the experiments, against Table 1 of Crone (2020)."""
 
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from spacy.util import load_model_from_config, registry
 from thinc.api import Optimizer
 
 from spacy_deeper.cli.merge_config import merge_configs
+from spacy_deeper.protocols.variants import read_variants
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 # The overlays over base.cfg.
@@ -183,3 +186,14 @@ def test_fine_tuning():
     assert rates[0] == rates[-1] == (0.0, 0.0)
     assert max(rates) == pytest.approx((2e-4, 1e-4))
     assert all(other == pytest.approx(encoder * 2) for other, encoder in rates)
+
+
+def test_each_ingredient_is_one(tmp_path):
+    """The settings of each row are in our best config, and other there."""
+    config = merged("conll04_best")
+    rows = read_variants(CONFIGS / "ingredients.json", config)
+    assert rows.pop("Ours") == {}
+    for row in rows.values():
+        for key, value in row.items():
+            there = reduce(getitem, key.split("."), config)
+            assert there != value, key

@@ -1,7 +1,7 @@
 """How an encoder's layers become one vector for each token."""
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, get_args
 
 from thinc.api import Model
 from thinc.types import Floats2d, Floats3d
@@ -10,7 +10,7 @@ from .scalar_mix import ScalarMix
 from .torch_layer import check_choice
 
 Combine = Literal["mix", "concatenate"]
-COMBINE = ("mix", "concatenate")
+COMBINE = get_args(Combine)
 
 
 def combine_layers(how: Combine) -> Model[list[Floats3d], list[Floats2d]]:

@@ -3,8 +3,8 @@
 import re
 
 # A parameter of one of an encoder's layers, and one of what is below them.
-LAYER = re.compile(r"(?:^|\.)(?:layers?|h|block)\.(\d+)\.")
-BELOW = re.compile(r"embed|(?:^|\.)w[tp]e\.")
+LAYER = re.compile(r"(?:^|\.)(?:layers?|albert_layers|h|block)\.(\d+)\.")
+BELOW = re.compile(r"embed|(?:^|\.)(?:w[tp]e|shared)\.")
 EMBEDDINGS = -1
 
 

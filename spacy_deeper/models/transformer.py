@@ -65,6 +65,8 @@ def TransformerModel(
     from spacy_transformers import TransformerModel as make
 
     check_choice("layers", layers, ("all", "last"))
+    if frozen_layers is not None and frozen_layers < 0:
+        raise ValueError(Errors.D218.format(name="frozen_layers", value=frozen_layers))
     mend_spacy_transformers()
     # The settings are written into, so they must not be those of the config.
     transformer_config = dict(transformer_config)
@@ -84,7 +86,9 @@ def TransformerModel(
     model.attrs["layers"] = layers
     if layers == "all":
         model.layers[0].attrs["convert_outputs"] = convert_to_all_layers
-    model.layers[0].shims[0].model_cls = SavedTransformer
+    shim: Any = model.layers[0].shims[0]
+    shim.model_cls = SavedTransformer
+    shim.use_params = partial(other_params, shim)
     return model
 
 
@@ -137,8 +141,8 @@ def init(model: "TransformerModelT", X: Any = None, Y: Any = None) -> None:
     if model.attrs["layers"] == "all":
         config = model.transformer.config
         model.set_dim("nO", (config.num_hidden_layers + 1) * config.hidden_size, force=True)
-    for shim in (shim for node in model.walk() for shim in node.shims):
-        shim.use_params = partial(other_params, shim)  # type: ignore[method-assign]
+    if model.attrs["frozen_layers"] is not None:
+        freeze(model.transformer, model.attrs["frozen_layers"])
     if model.tokenizer.model_max_length >= NO_LIMIT:
         model.tokenizer.model_max_length = positions(model.transformer.config)
 
@@ -176,8 +180,12 @@ def forward(
 
 def freeze(transformer: Any, n_layers: int) -> None:
     """Leave the embeddings and the lowest layers out of the training."""
+    depths = {name: depth(name) for name, _ in transformer.named_parameters()}
+    count = 1 + max((number for number in depths.values() if number is not None), default=-1)
+    if not n_layers < count:
+        raise ValueError(Errors.D291.format(frozen=n_layers, count=count))
     for name, parameter in transformer.named_parameters():
-        number = depth(name)
+        number = depths[name]
         if number is not None and number < n_layers:
             parameter.requires_grad_(False)
 

@@ -19,13 +19,22 @@ def read_variants(path: Path, config: Config) -> dict[str, dict[str, Any]]:
     RETURNS (Dict[str, Dict[str, Any]]): The settings of each row, by its name.
     """
     rows = read_settings(path)
+    folders: set[str] = set()
     for name, settings in rows.items():
-        if not name.strip() or not isinstance(settings, dict):
+        if slug(name) in folders:
+            raise ValueError(Errors.D346.format(path=path, name=name))
+        folders.add(slug(name))
+        if not slug(name) or not isinstance(settings, dict):
             raise ValueError(Errors.D345.format(path=path, name=name))
         # null leaves a whole section out, such as one of the embeddings.
         left_out = [key for key, value in settings.items() if value is None and has(config, key)]
         check_known(path, settings.keys() - left_out, config)
     return rows
+
+
+def slug(name: str) -> str:
+    """Return what a row's folder is called."""
+    return "-".join("".join(c if c.isalnum() else " " for c in name.lower()).split())
 
 
 def has(config: Mapping[str, Any], key: str) -> bool:

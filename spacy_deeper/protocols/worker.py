@@ -98,15 +98,11 @@ def work(
     nlp = init_nlp(complete, use_gpu=gpu_id)
     n_parameters = count_parameters(nlp)
     model = folder / MODEL
-    # Averaged weights are in what is saved only.
-    averaged = (optimizer or {}).get("use_averages", False)
-    output = model if keep_models or select == "best" or averaged else None
-    if output is not None:
-        output.mkdir(parents=True, exist_ok=True)
-    nlp, _ = train(nlp, output, use_gpu=gpu_id, stdout=sys.stdout, stderr=StringIO())
+    model.mkdir(parents=True, exist_ok=True)
+    train(nlp, model, use_gpu=gpu_id, stdout=sys.stdout, stderr=StringIO())
     seconds = perf_counter() - start
-    if select == "best" or averaged:
-        nlp = load_model(model / f"model-{select}")
+    # What an optimizer averages is in what is saved only.
+    nlp = load_model(model / f"model-{select}")
     examples = list(Corpus(run.test)(nlp))
     scores = {"all": evaluate(nlp, examples)}
     # Read anew: these docs have predictions, which the pipeline would keep.

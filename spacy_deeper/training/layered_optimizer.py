@@ -136,7 +136,7 @@ def Layered(
 ) -> LayeredOptimizer:
     """Create an optimizer that gives components learning rates of their own.
 
-    Its config also needs `[initialize.after_init]` with
+    Its config also needs `[initialize.before_init]` with
     `@callbacks = "spacy_deeper.name_parameters.v1"`.
 
     default (Optimizer): For all components that have none of their own.
@@ -161,7 +161,7 @@ def Layered(
 
 @registry.callbacks("spacy_deeper.name_parameters.v1")
 def make_name_parameters() -> Any:
-    """Create the callback that `spacy_deeper.Layered.v1` needs, for `[initialize.after_init]`.
+    """Create the callback that `spacy_deeper.Layered.v1` needs, for `[initialize.before_init]`.
 
     It does as well in `[training.before_update]`, which spaCy has since 3.5.
     """

@@ -42,31 +42,50 @@ def make_start_from(path: Path) -> Callable[[Language], Language]:
                 problem = f"its '{name}' has other labels"
                 raise ValueError(Errors.D290.format(path=path, problem=problem))
             sources = own_layers(source)
-            for key, layer in layers.items():
-                mine, theirs = shapes(layer), shapes(sources.get(key))
+            for key in {**layers, **sources}:
+                mine, theirs = shapes(layers.get(key)), shapes(sources.get(key))
                 if mine != theirs:
                     problem = f"'{key}' of its '{name}' has {theirs or 'no weights'}, not {mine}"
                     raise ValueError(Errors.D290.format(path=path, problem=problem))
-                layer.load_state_dict(sources[key].state_dict())
+                copy_weights(sources[key], layers[key])
         return nlp
 
     return start_from
 
 
-def own_layers(pipe: Any) -> dict[str, Any]:
-    """Return the torch modules of a component's layers of ours, by name and number."""
+def own_layers(pipe: Any) -> dict[str, Model]:
+    """Return a component's layers of ours that have weights, by name and number."""
     model = getattr(pipe, "model", None)
-    found: dict[str, Any] = {}
+    found: dict[str, Model] = {}
     seen: Counter[str] = Counter()
     for node in model.walk() if isinstance(model, Model) else ():
-        for shim in node.shims:
-            if isinstance(shim, TorchShim) and shim.module is not None:
-                seen[node.name] += 1
-                found[f"{node.name} {seen[node.name]}"] = shim.module
+        if shapes(node):
+            seen[node.name] += 1
+            found[f"{node.name} {seen[node.name]}"] = node
     return found
 
 
-def shapes(module: Any) -> dict[str, tuple[int, ...]]:
-    """Return the shape of each of a module's weights; of None, which has none, nothing."""
-    state = module.state_dict() if module is not None else {}
-    return {name: tuple(value.shape) for name, value in state.items()}
+def modules(node: Model) -> list[Any]:
+    """Return a layer's torch module, if it is one of ours."""
+    shims = (shim for shim in node.shims if isinstance(shim, TorchShim))
+    return [shim.module for shim in shims if shim.module is not None]
+
+
+def shapes(node: Model | None) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each weight that is a layer's own; of None, nothing."""
+    if node is None:
+        return {}
+    found: dict[str, tuple[int, ...]] = {
+        name: node.get_param(name).shape for name in node.param_names if node.has_param(name)
+    }
+    for module in modules(node):
+        found |= {name: tuple(value.shape) for name, value in module.state_dict().items()}
+    return found
+
+
+def copy_weights(source: Model, target: Model) -> None:
+    for name in target.param_names:
+        if target.has_param(name):
+            target.set_param(name, source.get_param(name).copy())
+    for mine, theirs in zip(modules(target), modules(source), strict=True):
+        mine.load_state_dict(theirs.state_dict())

@@ -183,6 +183,8 @@ def test_variants(here):
         ("{}", "D321", "at least one"),
         ('{"Ours": 1}', "D345", "'Ours'"),
         ('{" ": {}}', "D345", "' '"),
+        ('{"!": {}}', "D345", "'!'"),
+        ('{"A b": {}, "a-B!": {}}', "D346", "'a-B!'"),
         ('{"Ours": {"training.droput": 0.1}}', "D322", "training.dropout"),
         ('{"Ours": {}, "No RNN": {"vars.cell": "rnn"}}', "D311", "[D203]"),
         ('{"Ours": {"training": {}}}', "D322", "'training'"),

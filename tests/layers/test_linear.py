@@ -81,6 +81,22 @@ def test_torch_does_what_is_small_or_not_in_single_precision(calls):
     assert calls == []
 
 
+def test_a_wrong_width_has_the_error_of_torch(calls):
+    layer = nn.Linear(8, 5)
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        linear.linear(torch.randn(20, 7), layer.weight, layer.bias)
+    assert calls == []
+
+
+def test_asking_for_onednn_draws_no_random_number():
+    linear.has_onednn.cache_clear()
+    torch.manual_seed(0)
+    linear.has_onednn()
+    found = torch.rand(1)
+    torch.manual_seed(0)
+    assert found == torch.rand(1)
+
+
 def test_without_onednn(monkeypatch):
     def missing(*args):
         raise AttributeError("no such operator")

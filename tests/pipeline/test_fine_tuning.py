@@ -187,6 +187,14 @@ def test_all_layers_side_by_side(tiny_transformer, docs, tmp_path) -> None:
         same(loaded(doc.text), nlp(doc.text))
 
 
+@pytest.mark.parametrize(("n_layers", "code"), [(-1, "D218"), (99, "D291")])
+def test_layers_that_can_not_be_frozen(tiny_transformer, docs, n_layers: int, code: str) -> None:
+    with pytest.raises(ValueError, match=rf"\[{code}\]"):
+        build(tiny_transformer, frozen_layers=n_layers).initialize(
+            lambda: pair(build(tiny_transformer), docs[:3])
+        )
+
+
 @pytest.mark.parametrize("n_layers", [0, 1])
 def test_frozen_layers(tiny_transformer, docs, tmp_path, n_layers: int) -> None:
     """They stay as they are, in a loaded pipeline too, and the layers above them learn."""
@@ -208,9 +216,14 @@ def test_frozen_layers(tiny_transformer, docs, tmp_path, n_layers: int) -> None:
     assert moved == before.keys() - frozen - unused
 
 
-def test_averages_of_every_component(tiny_transformer, docs) -> None:
+@pytest.mark.parametrize("loaded", [False, True])
+def test_averages_of_every_component(tiny_transformer, docs, tmp_path, loaded: bool) -> None:
     """Each optimizer's own, by Thinc's formula: what has no average stays as it is."""
     nlp, examples = start(tiny_transformer, docs[:10])
+    if loaded:
+        nlp.to_disk(tmp_path)
+        nlp = spacy.load(tmp_path)
+        examples = pair(nlp, docs[:10])
     shared = nlp.get_pipe("tok2vec").model.get_ref("encode").shims[0].module
     modules = (transformer(nlp), shared)
     optimizer = Layered(

@@ -172,6 +172,7 @@ def _train_rows(
 ) -> None:
     from ...protocols.runs import Run, file_hash
     from ...protocols.splits import join, read
+    from ...protocols.variants import slug
 
     train, test, dev, seeds = data
     if training.select not in ("last", "best"):
@@ -187,7 +188,7 @@ def _train_rows(
     def make_runs() -> list[Run]:
         joined = join(train, output / "data" / "train.spacy")
         return [
-            Run(f"{_slug(row)}-seed-{seed}", row, joined, test, seed, changes, dev)
+            Run(f"{slug(row)}-seed-{seed}", row, joined, test, seed, changes, dev)
             for seed in range(seeds)
             for row, changes in rows.items()
         ]
@@ -218,7 +219,3 @@ def _cells(text: str) -> list[str]:
             known = ", ".join(CELLS)
             raise ValueError(Errors.D108.format(name="--cells", value=cell, known=known))
     return cells
-
-
-def _slug(text: str) -> str:
-    return "-".join("".join(c if c.isalnum() else " " for c in text.lower()).split())

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.utils.rnn import PackedSequence
 
-from .linear import ROWS, has_onednn, linear
+from .linear import ROWS, autocasts, has_onednn, linear
 
 
 class GRU(nn.GRU):
@@ -39,7 +39,7 @@ class GRU(nn.GRU):
         learns = torch.is_grad_enabled()
         batch_sizes = packed.batch_sizes
         fast = learns or (int(batch_sizes[0]) >= ROWS and has_onednn())
-        if not (ours and sorted_ and on_cpu and fast):
+        if not (ours and sorted_ and on_cpu and fast) or autocasts():
             output: tuple[PackedSequence, Tensor] = super().forward(packed, hx)
             return output
         run = FastGRU.apply if learns else predict

@@ -21,6 +21,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     fits = (
         x.device.type == "cpu"
         and x.dtype == weight.dtype == torch.float32
+        and x.shape[-1] == weight.shape[1] > 0  # else torch has the better message
         and not autocasts()
         and x.shape[:-1].numel() >= ROWS
     )
@@ -61,7 +62,10 @@ class Linear(nn.Linear):
 
 
 def speed_up(module: nn.Module) -> None:
-    """Let the linear layers of a module, which stay what they are otherwise, use oneDNN."""
+    """Let the linear layers of a module use oneDNN.
+
+    They stay what they are otherwise, but can't be traced or differentiated twice.
+    """
     for part in module.modules():
         if type(part) is nn.Linear:
             part.__class__ = Linear
@@ -83,7 +87,11 @@ def autocasts() -> bool:
 @cache
 def has_onednn() -> bool:
     """Whether torch has what `linear` takes, which is private, and it does what it should."""
-    x, weight, bias = torch.rand(ROWS, 8), torch.rand(4, 8), torch.rand(4)
+    if not torch.backends.mkldnn.is_available():
+        return False
+    # Not random: a seeded training must not depend on who asks first.
+    numbers = torch.arange(ROWS * 8, dtype=torch.float32, device="cpu") / 100
+    x, weight, bias = numbers.view(ROWS, 8), numbers[:32].view(4, 8), numbers[:4]
     try:
         found = _onednn(x, weight, bias)
     except (AttributeError, NotImplementedError, RuntimeError, TypeError):
