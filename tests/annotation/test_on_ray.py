@@ -42,7 +42,9 @@ def address(_environment):
     start = [sys.executable, "-c", CLUSTER]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen(start, text=True, **pipes) as process:
-        yield process.stdout.readline().strip()
+        address = process.stdout.readline().strip()
+        assert address, "the cluster did not start"
+        yield address
         process.stdin.close()
 
 
