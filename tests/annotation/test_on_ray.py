@@ -63,6 +63,7 @@ def run_both(model: str, path: Path, code: Path, folder: Path, *options: object)
     assert contents(folder / "ray") == contents(folder / "local")
 
 
+@pytest.mark.slow
 def test_an_actor_that_dies(address: str, rules: str, code: Path, tmp_path: Path) -> None:
     """Its chunk is tried again, and nothing is there twice; a failure is one, as with processes."""
     path = tmp_path / "in.txt"
