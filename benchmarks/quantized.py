@@ -61,12 +61,17 @@ def main(model: str, data: str, repeats: int = REPEATS) -> None:
 def encoder(nlp: Language, texts: list[str]) -> Callable[[], Any]:
     """Return the forward pass of the pipeline's frozen encoder over the texts, nothing else."""
     (frozen,) = frozen_layers(nlp)
-    layer = frozen.layers[0].get_ref("transformer")
+    layer: Any = frozen.layers[0].get_ref("transformer")
     limit = layer.tokenizer.model_max_length
     network = type(layer.transformer)(layer.transformer.config)
     network.load_state_dict(layer.transformer.state_dict())
     network.eval()
-    settings = {"padding": True, "truncation": True, "max_length": limit, "return_tensors": "pt"}
+    settings: dict[str, Any] = {
+        "padding": True,
+        "truncation": True,
+        "max_length": limit,
+        "return_tensors": "pt",
+    }
     lengths = [len(layer.tokenizer(text)["input_ids"]) for text in texts]
     chosen = chunks(lengths, limit, limit, CPU_CHUNK)  # as many at once as the pipeline takes
     batches = [layer.tokenizer([texts[i] for i in batch], **settings) for batch in chosen]
@@ -111,4 +116,4 @@ def megabytes(nlp: Language) -> float:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3], *map(int, sys.argv[3:]))
+    main(sys.argv[1], sys.argv[2], *map(int, sys.argv[3:]))

@@ -63,7 +63,8 @@ def TransformerModel(
     )
     model.init = init
     model._func = forward
-    model.layers[0].shims[0].model_cls = SavedTransformer
+    shim: Any = model.layers[0].shims[0]
+    shim.model_cls = SavedTransformer
     return model
 
 

@@ -41,7 +41,7 @@ def product(q: Tensor, weight: Tensor) -> Tensor:
 @cache
 def has_int_mm() -> bool:
     """Whether torch multiplies int8 matrices by oneDNN; what else there is would be slow."""
-    return bool(torch.backends.mkldnn.is_available()) and hasattr(torch, "_int_mm")  # type: ignore[no-untyped-call]
+    return bool(torch.backends.mkldnn.is_available()) and hasattr(torch, "_int_mm")
 
 
 class Int8(nn.Module):
@@ -60,6 +60,10 @@ class Int8Linear(Int8):
 
     q_weight: int8 (nO, nI). scale: (nO,). bias: (nO,) or None.
     """
+
+    q_weight: Tensor
+    scale: Tensor
+    bias: Tensor | None
 
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
@@ -101,6 +105,9 @@ class Int8BiRNN(Int8):
     """
 
     gates: int
+    q_weight: Tensor
+    scale: Tensor
+    bias: Tensor
 
     def __init__(self, rnn: nn.RNNBase) -> None:
         super().__init__()

@@ -43,7 +43,8 @@ def _replacement(part: nn.Module) -> Callable[..., Int8]:
 def _is_worth_it(part: nn.Module) -> bool:
     if isinstance(part, nn.GRU | nn.LSTM):
         usual = part.bidirectional and part.bias and part.num_layers == 1 and not part.proj_size
-        return usual and part.weight_hh_l0.numel() >= MIN_WEIGHTS
+        return usual and part.all_weights[0][1].numel() >= MIN_WEIGHTS
     # Of the latter torch reads the weights, and calls it not.
-    linear = isinstance(part, nn.Linear) and not isinstance(part, NonDynamicallyQuantizableLinear)
-    return linear and part.weight.numel() >= MIN_WEIGHTS
+    if isinstance(part, nn.Linear) and not isinstance(part, NonDynamicallyQuantizableLinear):
+        return part.weight.numel() >= MIN_WEIGHTS
+    return False
