@@ -77,10 +77,11 @@ def _workers(settings: Settings, n_process: int) -> Iterator[list[Worker]]:
             workers.append(Worker(process, ours))
         yield workers
     finally:
+        # Killed before its pipe ends: a process that waits there would complain.
         for process, pipe in workers:
-            pipe.close()
             process.kill()
             process.join()
+            pipe.close()
 
 
 def _work(pipe: Connection, settings: Settings) -> None:
