@@ -1,10 +1,12 @@
 import re
 
 import pytest
+import thinc
 from thinc.api import Config
 from typer.testing import CliRunner
 
 from spacy_deeper.cli import app
+from spacy_deeper.compat import version
 
 BASE = """
 [paths]
@@ -126,13 +128,18 @@ def test_new_component(merge):
     assert config["x"] == {}
 
 
+ORDERED = pytest.mark.skipif(
+    version(thinc) < (8, 1), reason="the config of thinc before 8.1 takes sections in any order"
+)
+
+
 @pytest.mark.parametrize(
     ("base", "overlay", "code", "said"),
     [
         (BASE, None, "D150", "1.cfg: No such file"),
         (BASE, "seed = 1", "D151", "1.cfg"),
         ("[a]\n[a]", "", "D151", "0.cfg"),
-        (BASE, "[x.y]\n[x]", "D151", "must stand before"),
+        pytest.param(BASE, "[x.y]\n[x]", "D151", "must stand before", marks=ORDERED),
         (BASE, "[a]\nb = 1\nb = 2", "D151", "1.cfg"),
         (BASE, "[vars]\nwidht = 1", "D156", "[vars] widht"),
         (BASE, '[components.crf_nerr]\nfactory = "x"', "D156", "Is it to be crf_ner?"),
