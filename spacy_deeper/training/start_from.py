@@ -30,7 +30,7 @@ def make_start_from(path: Path) -> Callable[[Language], Language]:
         try:
             other = spacy.load(path)
         except OSError as err:
-            raise ValueError(Errors.D290.format(path=path, problem=err)) from None
+            raise ValueError(Errors.D290.format(path=path, problem=str(err).rstrip("."))) from None
         for name, pipe in nlp.pipeline:
             layers = own_layers(pipe)
             if not layers:
@@ -39,7 +39,7 @@ def make_start_from(path: Path) -> Callable[[Language], Language]:
                 raise ValueError(Errors.D290.format(path=path, problem=f"it has no '{name}'"))
             source = other.get_pipe(name)
             if getattr(pipe, "label_data", None) != getattr(source, "label_data", None):
-                problem = f"its '{name}' has other labels"
+                problem = f"its '{name}' has other labels, {source.label_data}"
                 raise ValueError(Errors.D290.format(path=path, problem=problem))
             sources = own_layers(source)
             for key in {**layers, **sources}:
