@@ -38,8 +38,9 @@ def make_start_from(path: Path) -> Callable[[Language], Language]:
             if name not in other.pipe_names:
                 raise ValueError(Errors.D290.format(path=path, problem=f"it has no '{name}'"))
             source = other.get_pipe(name)
-            if getattr(pipe, "label_data", None) != getattr(source, "label_data", None):
-                problem = f"its '{name}' has other labels, {source.label_data}"
+            labels = getattr(source, "label_data", None)
+            if getattr(pipe, "label_data", None) != labels:
+                problem = f"its '{name}' has other labels, {labels}"
                 raise ValueError(Errors.D290.format(path=path, problem=problem))
             sources = own_layers(source)
             for key in {**layers, **sources}:
