@@ -37,7 +37,7 @@ def quantize(nlp: "Language") -> int:
     for component, shim in found:
         names = quantizable_layers(shim._model)
         if not isinstance(shim, TorchShim):
-            if shim.model_cls is not SavedTransformer:
+            if not isinstance(shim.model_cls, SavedTransformer):
                 raise ValueError(Errors.D453.format(name=component))
             setattr(shim._model.config, INT8, names)
         to_int8(shim._model, names)

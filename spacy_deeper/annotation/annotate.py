@@ -1,6 +1,5 @@
 """From input files to output files."""
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from ..cores import n_cores
 from ..errors import Errors
 from . import local, on_ray
 from .annotator import Part, Settings, model_identity
@@ -108,7 +108,7 @@ def annotate(
 
     to = find_output(output, to)
     if threads is None and (engine == "ray" or n_process > 1):
-        threads = 1 if engine == "ray" else max(1, _n_cores() // n_process)
+        threads = 1 if engine == "ray" else max(1, n_cores() // n_process)
     settings = Settings(model, to, batch_size, threads, gpu_id, None if code is None else str(code))
     # What the output does not depend on may change from one run to the next.
     manifest: dict[str, Any] = {
@@ -166,10 +166,3 @@ def _with_progress(parts: Iterable[Part], done: int, records: int, silent: bool)
             words += part.counts["words"]
             bar.set_postfix_str(f"{words / (perf_counter() - start):.0f} words/s", refresh=False)
             bar.update(part.counts["records"])
-
-
-def _n_cores() -> int:
-    """RETURNS (int): The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

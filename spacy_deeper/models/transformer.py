@@ -1,5 +1,6 @@
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -82,12 +83,11 @@ def TransformerModel(
     )
     model.init = init
     model._func = forward
-    model.attrs["frozen_layers"] = frozen_layers
     model.attrs["layers"] = layers
     if layers == "all":
         model.layers[0].attrs["convert_outputs"] = convert_to_all_layers
     shim: Any = model.layers[0].shims[0]
-    shim.model_cls = SavedTransformer
+    shim.model_cls = SavedTransformer(frozen_layers)
     shim.use_params = partial(other_params, shim)
     return model
 
@@ -106,11 +106,13 @@ def convert_to_all_layers(
     return convert(model, (inputs, joined), is_train)
 
 
+@dataclass(frozen=True)
 class SavedTransformer:
     """What stands for transformers' `AutoModel` when weights are loaded, which may be quantized."""
 
-    @staticmethod
-    def from_config(config: Any) -> Any:
+    frozen_layers: int | None
+
+    def from_config(self, config: Any) -> Any:
         """Build a transformer, with weights of 8 bits in the layers that its config names."""
         from transformers import AutoModel
 
@@ -118,7 +120,16 @@ class SavedTransformer:
 
         transformer = AutoModel.from_config(config)
         to_int8(transformer, getattr(config, INT8, ()))
+        self.prepare(transformer)
         return transformer
+
+    def prepare(self, transformer: Any) -> None:
+        """Do once what concerns a transformer wherever its weights are from."""
+        from ..layers.pytorch.linear import speed_up
+
+        speed_up(transformer)
+        if self.frozen_layers is not None:
+            freeze(transformer, self.frozen_layers)
 
 
 def init(model: "TransformerModelT", X: Any = None, Y: Any = None) -> None:
@@ -141,8 +152,8 @@ def init(model: "TransformerModelT", X: Any = None, Y: Any = None) -> None:
     if model.attrs["layers"] == "all":
         config = model.transformer.config
         model.set_dim("nO", (config.num_hidden_layers + 1) * config.hidden_size, force=True)
-    if model.attrs["frozen_layers"] is not None:
-        freeze(model.transformer, model.attrs["frozen_layers"])
+    shim: Any = wrapper.shims[0]
+    shim.model_cls.prepare(model.transformer)
     if model.tokenizer.model_max_length >= NO_LIMIT:
         model.tokenizer.model_max_length = positions(model.transformer.config)
 
@@ -167,11 +178,6 @@ def forward(
 ) -> "tuple[FullTransformerBatch, Callable[[FullTransformerBatch], list[Doc]]]":
     from spacy_transformers.layers.transformer_model import forward as run
 
-    from ..layers.pytorch.linear import speed_up
-
-    speed_up(model.transformer)
-    if is_train and model.attrs["frozen_layers"] is not None:
-        freeze(model.transformer, model.attrs["frozen_layers"])
     batch, backprop = run(model, docs, is_train)
     n_pieces = model.ops.to_numpy(batch.align.lengths)
     warn_of_unread(docs, n_pieces, model.tokenizer.model_max_length)

@@ -14,6 +14,7 @@ from typing import Any
 import srsly
 from tqdm import tqdm
 
+from ..cores import n_cores
 from ..errors import Errors
 from ..training.convert import write_atomically
 from .runs import Run
@@ -163,8 +164,7 @@ def execute(
 def _process(here: Path, log: Any, n_process: int) -> "Iterator[subprocess.Popen[bytes]]":
     """Start the worker of a run's folder, and see that nothing is left of it."""
     # Processes that compete for cores with all of their threads stall each other.
-    n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    threads = str(max(1, (n_cores or 1) // n_process))
+    threads = str(max(1, n_cores() // n_process))
     env = {"OMP_NUM_THREADS": threads, **os.environ, "PYTHONIOENCODING": "utf-8"}
     # The worker ends when its standard input does: see `worker.end_with_parent`.
     pipes = {"stdin": subprocess.PIPE, "stdout": log, "stderr": subprocess.STDOUT}

@@ -44,11 +44,16 @@ class GRU(nn.GRU):
             return output
         run = FastGRU.apply if learns else predict
         data: Tensor = run(packed.data, batch_sizes, *self.parameters())
-        texts = torch.arange(int(batch_sizes[0]))
-        lengths = (batch_sizes[:, None] > texts).sum(0)
-        last = (torch.cumsum(batch_sizes, 0) - batch_sizes)[lengths - 1] + texts
-        state = torch.stack([data[last, : self.hidden_size], data[texts, self.hidden_size :]])
+        last, H = last_positions(batch_sizes), self.hidden_size
+        state = torch.stack([data[last, :H], data[: len(last), H:]])
         return packed._replace(data=data), state
+
+
+def last_positions(batch_sizes: Tensor) -> Tensor:
+    """Return (B,), where each text's last token is."""
+    texts = torch.arange(int(batch_sizes[0]))
+    lengths = (batch_sizes[:, None] > texts).sum(0)
+    return (torch.cumsum(batch_sizes, 0) - batch_sizes)[lengths - 1] + texts
 
 
 def reversed_positions(batch_sizes: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from ...errors import Errors
-from .fast_gru import reversed_positions
+from .fast_gru import last_positions, reversed_positions
 
 LIMIT = 127
 # Rows that are read at once: what is between x and y then stays in the processor's cache.
@@ -150,12 +150,11 @@ class Int8BiRNN(Int8):
             after[t].copy_(h)
             cells.append(cell[:, size:])  # of the texts that ended before
             cell = new
-        texts = torch.arange(sizes[0])
-        lengths = (batch_sizes[:, None] > texts).sum(0)
-        last = (torch.cumsum(batch_sizes, 0) - batch_sizes)[lengths - 1] + texts
         output = torch.cat([states[0], states[1][reverse]], dim=1)
         final_cells = torch.cat([cell, *reversed(cells)], dim=1)
-        return packed._replace(data=output), self.final(states[:, last], final_cells)
+        return packed._replace(data=output), self.final(
+            states[:, last_positions(batch_sizes)], final_cells
+        )
 
     def final(self, h: Tensor, cell: Tensor) -> Any:
         """Return the last states, (2, B, H), as torch's layer does."""
