@@ -7,9 +7,9 @@ import torch
 from spacy.language import Language
 from spacy.training import Example
 
-from spacy_deeper import bio
 from spacy_deeper.layers.cached import frozen_layers
 from spacy_deeper.pipeline.gold_entities import GoldEntities
+from spacy_deeper.schemes import OUTSIDE, bio
 
 from . import plain
 from .pipelines import fine_tuned, spacy_ner, start, training_epoch
@@ -97,7 +97,7 @@ def plain_text(nlp: Language, example: Example) -> plain.Text:
     relations = torch.zeros(len(rows), len(rows), len(scorer.labels))
     for head, tail, label in gold.relations:
         relations[head, tail, scorer.labels.index(label)] = 1
-    tags = numpy.maximum(tagger._gold_tags(example), bio.OUTSIDE)
+    tags = numpy.maximum(tagger._gold_tags(example), OUTSIDE)
     arrays = [embed.predict([doc])[0], tags, rows[:, 0], rows[:, 1]]
     return plain.Text(*(torch.from_numpy(numpy.array(array)) for array in arrays), relations)
 

@@ -6,31 +6,49 @@ from thinc.api import Model, torch2xp
 from thinc.types import Floats1d, Floats2d, Ints1d
 
 from ..compat import xp2torch
-from .torch_layer import call_module, module_of, shim_of, split_rows, torch_layer
+from ..schemes import SCHEMES, Scheme
+from .torch_layer import (
+    call_module,
+    check_choice,
+    module_of,
+    shim_of,
+    split_rows,
+    torch_layer,
+)
 
 
 @registry.layers("spacy_deeper.CRF.v1")
-def CRF(nO: int | None = None) -> Model[tuple[list[Floats2d], list[Ints1d]], Floats1d]:
-    """A linear-chain CRF over BIO tags, on pytorch-crf.
+def CRF(
+    nO: int | None = None, scheme: str = "bio"
+) -> Model[tuple[list[Floats2d], list[Ints1d]], Floats1d]:
+    """A linear-chain CRF over entity tags, on pytorch-crf.
 
     As a layer it maps emissions (n, K) and gold tags (n,) of each text to the texts' negative
     log-likelihoods (B,); a tag of -1 is unknown and summed over. `viterbi` decodes.
 
     nO (Optional[int]): The number of tags K; known once the labels are.
+    scheme (str): What the tags are, "bio" or "bilou".
     """
-
-    return torch_layer("crf", build, forward, init=init, dims={"nO": nO})
+    check_choice("scheme", scheme, SCHEMES)
+    model = torch_layer("crf", build, forward, init=init, dims={"nO": nO})
+    model.attrs["scheme"] = scheme
+    return model
 
 
 def build(**sizes: Any) -> Any:
-    from .pytorch.crf import BIOCRF
+    from .pytorch.crf import EntityCRF
 
-    return BIOCRF(**sizes)
+    return EntityCRF(**sizes)
 
 
 def init(model: Model, X: Any = None, Y: Any = None) -> None:
     if model.has_dim("nO"):
-        shim_of(model).build(nO=model.get_dim("nO"))
+        shim_of(model).build(nO=model.get_dim("nO"), scheme=model.attrs["scheme"])
+
+
+def scheme_of(model: Model) -> Scheme:
+    """Return the scheme of a `CRF` layer's tags."""
+    return SCHEMES[model.attrs["scheme"]]
 
 
 def forward(
@@ -73,7 +91,7 @@ def viterbi(
     emissions: Sequence[Floats2d],
     allowed: Sequence[Any | None] | None = None,
 ) -> list[Ints1d]:
-    """Return the best well-formed BIO tags of each text.
+    """Return the best well-formed tags of each text.
 
     model: A `CRF` layer.
     emissions: (n, K) for each text.

@@ -7,10 +7,10 @@ from spacy.util import registry
 from thinc.api import Model, chain
 from thinc.types import Floats2d, Floats3d, Ints2d
 
-from .. import bio
 from ..layers.label_embedding import LabelEmbedding
 from ..layers.pairs import EntitiesT
 from ..layers.torch_layer import check_choice, shim_of, split_rows
+from ..schemes import bio
 from .entity_states import ENTITY_STATES
 
 # For each text its entities: the index of the last token, that token's BIO tag, and the index of

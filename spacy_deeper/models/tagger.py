@@ -18,9 +18,10 @@ def CRFTagger(
     hidden_size: int = 64,
     activation: str = "relu",
     dropout: float | None = 0.0,
+    scheme: str = "bio",
     nO: int | None = None,
 ) -> Model[list[Doc], list[Floats2d]]:
-    """Score the BIO tags of each token, for a CRF: section 3.2 of Crone (2020).
+    """Score the tags of each token, for a CRF: section 3.2 of Crone (2020).
 
     The output is the CRF's input, (tokens, tags) for each text. The CRF itself is the reference
     "crf": trained with the model, it turns these scores into a loss or into tags.
@@ -30,11 +31,13 @@ def CRFTagger(
     hidden_size, activation: FFNN(e1) of equation 2.
     dropout (Optional[float]): Dropout before both layers of equation 2, which the paper has not;
         None obeys `[training] dropout`.
+    scheme (str): The tags: "bio", the paper's, or "bilou", which also tells an entity's last token
+        and its only one from the others.
     nO (Optional[int]): The number of tags; known once the labels are.
     """
     scorer = TwoLayerScorer(hidden_size, activation, dropout, nO=nO)
     emissions: Model[list[Doc], list[Floats2d]] = chain(tok2vec, encode, scorer)
-    crf = CRF(nO)
+    crf = CRF(nO, scheme)
     return Model(
         "crf_tagger",
         forward,

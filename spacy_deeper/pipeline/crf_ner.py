@@ -1,4 +1,4 @@
-"""The trainable component `crf_ner`: entities by BIO tags and a CRF."""
+"""The trainable component `crf_ner`: entities by tags and a CRF."""
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
@@ -14,9 +14,9 @@ from spacy.vocab import Vocab
 from thinc.api import Model
 from thinc.types import Floats2d, Ints1d
 
-from .. import bio
 from ..errors import Errors
-from ..layers.crf import span_probabilities, viterbi
+from ..layers.crf import scheme_of, span_probabilities, viterbi
+from ..schemes import OUTSIDE, UNKNOWN, Scheme
 from .default_model import default_model
 from .loss import Reduction, loss_scale
 
@@ -60,7 +60,7 @@ def make_crf_ner(
 class CRFEntityTagger(TrainablePipe):
     """Tags entities: section 3.2 of Crone (2020).
 
-    model: Scores each token's BIO tags, with a CRF as its reference "crf"
+    model: Scores each token's tags, with a CRF as its reference "crf"
         (`spacy_deeper.CRFTagger.v1`).
     loss_reduction: The loss is the negative log-likelihood of the gold tags, as "mean" over
         tokens, as the sum of each "doc" averaged over docs, or as "sum".
@@ -90,6 +90,11 @@ class CRFEntityTagger(TrainablePipe):
         return tuple(self.cfg["labels"])
 
     @property
+    def scheme(self) -> Scheme:
+        """How entities are written as tags."""
+        return scheme_of(self.model.get_ref("crf"))
+
+    @property
     def label_data(self) -> list[str]:
         """The entity labels as `spacy init labels` saves them."""
         return list(self.cfg["labels"])
@@ -103,7 +108,7 @@ class CRFEntityTagger(TrainablePipe):
         self.cfg["labels"].append(label)
         self.vocab.strings.add(label)
         if self.model.has_dim("nO"):
-            self.set_output(bio.n_tags(len(self.labels)))
+            self.set_output(self.scheme.n_tags(len(self.labels)))
         return 1
 
     def predict(self, docs: Iterable[Doc]) -> list[Ints1d]:
@@ -124,9 +129,9 @@ class CRFEntityTagger(TrainablePipe):
         if not taken.any():
             return None
         # The tagger goes round what is there; `set_annotations` puts both together.
-        allowed = numpy.ones((len(doc), bio.n_tags(len(self.labels))), dtype=bool)
+        allowed = numpy.ones((len(doc), self.scheme.n_tags(len(self.labels))), dtype=bool)
         allowed[taken] = False
-        allowed[taken, bio.OUTSIDE] = True
+        allowed[taken, OUTSIDE] = True
         return allowed
 
     def set_annotations(self, docs: Iterable[Doc], scores: Sequence[Ints1d]) -> None:
@@ -134,7 +139,7 @@ class CRFEntityTagger(TrainablePipe):
         for doc, tags in zip(docs, scores, strict=True):
             spans = [
                 Span(doc, start, end, label=self.labels[label])
-                for start, end, label in bio.tags_to_spans(self.model.ops.to_numpy(tags))
+                for start, end, label in self.scheme.tags_to_spans(self.model.ops.to_numpy(tags))
             ]
             iob, types = doc.to_array([ENT_IOB, ENT_TYPE]).T
             blocked = [doc[i : i + 1] for i in numpy.flatnonzero((iob == _IOB_B) & (types == 0))]
@@ -161,7 +166,7 @@ class CRFEntityTagger(TrainablePipe):
         losses, backprop = self.model.get_ref("crf").begin_update(
             (scores, [ops.xp.asarray(row) for row in tags])
         )
-        n_known = sum(int((row != bio.UNKNOWN).sum()) for row in tags)
+        n_known = sum(int((row != UNKNOWN).sum()) for row in tags)
         scale = loss_scale(self.loss_reduction, n_known, len(examples))
         return float(losses.sum()) * scale, backprop(ops.xp.full_like(losses, scale))
 
@@ -170,10 +175,10 @@ class CRFEntityTagger(TrainablePipe):
 
         That is where the reference has no annotation, or its tokens do not align.
         """
-        tags = numpy.full(len(example.predicted), bio.UNKNOWN, dtype="int64")
+        tags = numpy.full(len(example.predicted), UNKNOWN, dtype="int64")
         for i, tag in enumerate(example.get_aligned_ner()):
             if tag == "O":
-                tags[i] = bio.OUTSIDE
+                tags[i] = OUTSIDE
             elif tag is not None and "-" in tag and tag != "-":
                 prefix, label = tag.split("-", 1)
                 if label not in self.cfg["labels"]:
@@ -186,7 +191,7 @@ class CRFEntityTagger(TrainablePipe):
                         )
                     )
                 index = self.cfg["labels"].index(label)
-                tags[i] = bio.begin(index) if prefix in "BU" else bio.inside(index)
+                tags[i] = self.scheme.tag(prefix, index)
         return tags
 
     def initialize(
@@ -210,7 +215,7 @@ class CRFEntityTagger(TrainablePipe):
             self.add_label(label)
         if not self.labels:
             raise ValueError(Errors.D210.format(name=self.name, what="entity"))
-        self.model.set_dim("nO", bio.n_tags(len(self.labels)), force=True)
+        self.model.set_dim("nO", self.scheme.n_tags(len(self.labels)), force=True)
         nonempty = (eg.predicted for eg in get_examples() if len(eg.predicted))
         sample = list(islice(nonempty, 10))
         self.model.initialize(X=sample or None)

@@ -14,10 +14,10 @@ from spacy.vocab import Vocab
 from thinc.api import Model, Optimizer, set_dropout_rate
 from thinc.types import Floats3d, Ints2d
 
-from .. import bio
 from ..errors import Errors, Warnings
 from ..models.relation_model import RelationInT
 from ..relations import get_relations, has_relations, install_extension, set_relations
+from ..schemes import bio
 from .default_model import default_model
 from .gold_entities import GoldEntities, typed_entity_spans
 from .loss import Reduction, loss_scale, relation_loss

@@ -1,3 +1,4 @@
+import re
 from itertools import combinations, product
 
 import numpy
@@ -8,8 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from spacy_deeper.layers.crf import CRF, viterbi
-from spacy_deeper.layers.pytorch.crf import BIOCRF
+from spacy_deeper.layers.pytorch.crf import EntityCRF
 from spacy_deeper.layers.torch_layer import shim_of
+from spacy_deeper.schemes import bilou
 
 LENGTHS = [3, 0, 5, 1, 2, 4, 0]
 HUGE = 2.0**100  # sums of it are finite in single precision
@@ -20,7 +22,7 @@ def all_sequences(length: int, n_tags: int) -> numpy.ndarray:
     return numpy.array(list(product(range(n_tags), repeat=length))).reshape(-1, length)
 
 
-def scores(crf: BIOCRF, emissions: numpy.ndarray, sequences: numpy.ndarray) -> numpy.ndarray:
+def scores(crf: EntityCRF, emissions: numpy.ndarray, sequences: numpy.ndarray) -> numpy.ndarray:
     """The definition: start + emissions + transitions + end, for each row of tags."""
     start, end, transitions = (
         parameter.detach().numpy()
@@ -34,14 +36,14 @@ def scores(crf: BIOCRF, emissions: numpy.ndarray, sequences: numpy.ndarray) -> n
     return total
 
 
-def well_formed(tags) -> bool:
-    """I-X (an even number but 0) comes after B-X or I-X only."""
-    pairs = zip([0, *tags], tags, strict=False)
-    return all(tag == 0 or tag % 2 == 1 or previous in (tag - 1, tag) for previous, tag in pairs)
+def well_formed(tags, scheme: str = "bio") -> bool:
+    """As a regular expression."""
+    entities = {"bio": "12*|34*|56*", "bilou": "12*3|4|56*7|8"}[scheme]
+    return re.fullmatch(f"(0|{entities})*", "".join(map(str, tags))) is not None
 
 
-def random_crf(n_tags: int, dtype: torch.dtype = torch.float64) -> BIOCRF:
-    crf = BIOCRF(n_tags).to(dtype)
+def random_crf(n_tags: int, dtype: torch.dtype = torch.float64, scheme: str = "bio") -> EntityCRF:
+    crf = EntityCRF(n_tags, scheme).to(dtype)
     for parameter in crf.parameters():
         torch.nn.init.normal_(parameter)
     return crf
@@ -59,14 +61,15 @@ def flat(texts: list[numpy.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
     )
 
 
-def best(crf: BIOCRF, text: numpy.ndarray, allowed: numpy.ndarray | None = None) -> list[int]:
+def best(crf: EntityCRF, text: numpy.ndarray, allowed: numpy.ndarray | None = None) -> list[int]:
     """The best well-formed tags of one text, by trying all."""
+    scheme = "bilou" if crf.scheme is bilou else "bio"
     if len(text) == 0:
         return []
     sequences = [
         tags
         for tags in all_sequences(*text.shape).tolist()
-        if well_formed(tags) and (allowed is None or allowed[range(len(tags)), tags].all())
+        if well_formed(tags, scheme) and (allowed is None or allowed[range(len(tags)), tags].all())
     ]
     return sequences[int(scores(crf, text, numpy.array(sequences)).argmax())]
 
@@ -75,8 +78,8 @@ def split(tags: torch.Tensor, lengths=LENGTHS) -> list[list[int]]:
     return [part.tolist() for part in tags.split(list(lengths))]
 
 
-def as_layer(crf: BIOCRF):
-    model = CRF(crf.num_tags)
+def as_layer(crf: EntityCRF):
+    model = CRF(crf.num_tags, "bilou" if crf.scheme is bilou else "bio")
     model.initialize()
     shim_of(model).module.load_state_dict(crf.state_dict())
     return model
@@ -140,10 +143,13 @@ def test_a_text_does_not_depend_on_its_neighbours(n_tags: int) -> None:
     torch.testing.assert_close(together, torch.stack(alone))
 
 
-@pytest.mark.parametrize("n_tags", [1, 3, 5, 7])
+SIZES = [("bio", 1), ("bio", 3), ("bio", 5), ("bio", 7), ("bilou", 1), ("bilou", 5), ("bilou", 9)]
+
+
+@pytest.mark.parametrize(("scheme", "n_tags"), SIZES)
 @pytest.mark.parametrize("seed", range(3))
-def test_decoding_is_that_of_enumeration(n_tags: int, seed: int) -> None:
-    crf, texts = random_crf(n_tags), random_texts(n_tags, seed)
+def test_decoding_is_that_of_enumeration(scheme: str, n_tags: int, seed: int) -> None:
+    crf, texts = random_crf(n_tags, scheme=scheme), random_texts(n_tags, seed)
     emissions, lengths = flat(texts)
     expected = [best(crf, text) for text in texts]
     assert split(crf.viterbi(emissions, lengths)) == expected
@@ -151,18 +157,19 @@ def test_decoding_is_that_of_enumeration(n_tags: int, seed: int) -> None:
     assert [tags.tolist() for tags in decoded] == expected
 
 
-def test_the_constraint_binds_in_these_tests() -> None:
+@pytest.mark.parametrize("scheme", ["bio", "bilou"])
+def test_the_constraint_binds_in_these_tests(scheme: str) -> None:
     """Else the test above would pass without any constraint."""
-    crf, (text, *_) = random_crf(5), random_texts(5, seed=1)
+    crf, (text, *_) = random_crf(5, scheme=scheme), random_texts(5, seed=1)
     sequences = all_sequences(*text.shape)
     unconstrained = sequences[scores(crf, text, sequences).argmax()]
-    assert not well_formed(unconstrained)
+    assert not well_formed(unconstrained, scheme)
 
 
-@pytest.mark.parametrize("n_tags", [3, 5, 7])
+@pytest.mark.parametrize(("scheme", "n_tags"), SIZES[1:])
 @pytest.mark.parametrize("seed", range(3))
-def test_decoding_with_allowed_tags(n_tags: int, seed: int) -> None:
-    crf, texts = random_crf(n_tags), random_texts(n_tags, seed)
+def test_decoding_with_allowed_tags(scheme: str, n_tags: int, seed: int) -> None:
+    crf, texts = random_crf(n_tags, scheme=scheme), random_texts(n_tags, seed)
     rng = numpy.random.default_rng(seed)
     allowed = [rng.random(text.shape) < 0.5 for text in texts]
     for mask in allowed:
@@ -176,16 +183,16 @@ def test_decoding_with_allowed_tags(n_tags: int, seed: int) -> None:
 
 @given(st.data())
 def test_decoding_is_well_formed_whatever_the_emissions(data: st.DataObject) -> None:
-    n_tags = data.draw(st.sampled_from([1, 3, 5, 7]))
+    scheme, n_tags = data.draw(st.sampled_from(SIZES))
     lengths = data.draw(st.lists(st.integers(0, 5), min_size=1, max_size=4))
     numbers = st.floats(-HUGE, HUGE, width=32) | st.sampled_from([-1e4, 0.0, 1e4])
     emissions = data.draw(arrays("float32", (sum(lengths), n_tags), elements=numbers))
-    crf = random_crf(n_tags, torch.float32)
+    crf = random_crf(n_tags, torch.float32, scheme)
     if data.draw(st.booleans()):  # transitions that learned to like what is ill-formed
         torch.nn.init.constant_(crf.transitions[:, 2::2].detach(), 100.0)
     tags = split(crf.viterbi(torch.from_numpy(emissions), torch.tensor(lengths)), lengths)
     assert [len(text) for text in tags] == lengths
-    assert all(well_formed(text) for text in tags)
+    assert all(well_formed(text, scheme) for text in tags)
 
 
 @pytest.mark.parametrize("size", [1e3, 1e5, HUGE])
@@ -218,19 +225,22 @@ def test_decoding_is_that_of_pytorch_crf_if_no_constraint_binds(n_tags: int) -> 
     assert any(any(tags) for tags in theirs)
 
 
-@pytest.mark.parametrize("n_tags", [3, 5])
-def test_span_probabilities_are_those_of_enumeration(n_tags: int) -> None:
-    """An entity begins with B-X, goes on with I-X, and no I-X follows."""
-    crf, text = random_crf(n_tags), random_texts(n_tags)[2]
+@pytest.mark.parametrize(("scheme", "n_tags"), [("bio", 3), ("bio", 5), ("bilou", 5), ("bilou", 9)])
+def test_span_probabilities_are_those_of_enumeration(scheme: str, n_tags: int) -> None:
+    """An entity is B-X, I-X, …, and no I-X follows; in BILOU B-X, I-X, …, L-X or U-X alone."""
+    crf, text = random_crf(n_tags, scheme=scheme), random_texts(n_tags)[2]
     sequences = all_sequences(*text.shape)
     values = scores(crf, text, sequences)
     spans, expected = [], []
     for start, end in combinations(range(len(text) + 1), 2):
-        for label in range(n_tags // 2):
-            begin, inside = 1 + 2 * label, 2 + 2 * label
-            there = (sequences[:, start] == begin) & (sequences[:, start + 1 : end] == inside).all(
-                axis=1
-            )
+        for label in range(n_tags // (2 if scheme == "bio" else 4)):
+            if scheme == "bio":
+                begin, inside = 1 + 2 * label, 2 + 2 * label
+                tags = [begin] + [inside] * (end - start - 1)
+            else:
+                begin, inside, last, only = range(1 + 4 * label, 5 + 4 * label)
+                tags = [only] if end == start + 1 else [begin, *[inside] * (end - start - 2), last]
+            there = (sequences[:, start:end] == tags).all(axis=1)
             if end < len(text):
                 there &= sequences[:, end] != inside
             spans.append((start, end, label))

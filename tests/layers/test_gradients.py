@@ -12,7 +12,7 @@ from spacy_deeper.layers.distmult import DistMult
 from spacy_deeper.layers.label_embedding import LabelEmbedding
 from spacy_deeper.layers.pytorch.birnn import StackedBiRNN
 from spacy_deeper.layers.pytorch.char_birnn import CharBiRNN as TorchCharBiRNN
-from spacy_deeper.layers.pytorch.crf import BIOCRF
+from spacy_deeper.layers.pytorch.crf import EntityCRF
 from spacy_deeper.layers.pytorch.distmult import DistMult as TorchDistMult
 from spacy_deeper.layers.pytorch.ffnn import TwoLayerScorer as TorchTwoLayerScorer
 from spacy_deeper.layers.pytorch.relation_head import RelationHead as TorchRelationHead
@@ -35,8 +35,8 @@ CHARS = torch.tensor([1, 2, 2, 0, 1, 4])
         (StackedBiRNN(3, 2, 2, "lstm"), (N, 3), (torch.tensor(LENGTHS),)),
         (TorchCharBiRNN(5, 3, 4, "gru"), None, (CHARS, torch.tensor(LENGTHS))),
         (TorchCharBiRNN(5, 2, 2, "lstm"), None, (CHARS, torch.tensor(LENGTHS))),
-        (BIOCRF(5), (N, 5), (TAGS, torch.tensor(LENGTHS))),
-        (BIOCRF(5), (N, 5), (UNKNOWN, torch.tensor(LENGTHS))),
+        (EntityCRF(5), (N, 5), (TAGS, torch.tensor(LENGTHS))),
+        (EntityCRF(5), (N, 5), (UNKNOWN, torch.tensor(LENGTHS))),
         (TorchDistMult(4, 2), (N, 4), (torch.tensor(LENGTHS),)),
         (TorchRelationHead(4, 2, 3, "tanh"), (N, 4), (torch.tensor(LENGTHS),)),
         (TorchScalarMix(3), (N, 3, 2), ()),

@@ -7,7 +7,6 @@ from spacy.vectors import Vectors
 from spacy.vocab import Vocab
 from thinc.api import Model, chain
 
-from spacy_deeper import bio
 from spacy_deeper.layers.birnn import BiRNN
 from spacy_deeper.layers.casing import Casing
 from spacy_deeper.layers.char_birnn import CharBiRNN
@@ -17,6 +16,7 @@ from spacy_deeper.layers.static_vectors import StaticVectors
 from spacy_deeper.models.embedding import JointEmbed
 from spacy_deeper.models.relation_model import RelationModel
 from spacy_deeper.models.tagger import CRFTagger
+from spacy_deeper.schemes import bio
 
 N_ENTITIES, N_RELATIONS = 4, 5
 

@@ -3,8 +3,8 @@ import spacy
 from spacy.tokens import Doc, Span
 from thinc.api import ConfigValidationError
 
-from spacy_deeper import bio
 from spacy_deeper.pipeline.crf_ner import CRFEntityTagger
+from spacy_deeper.schemes import OUTSIDE, bio
 
 from .joint import build, ents_of, fit, pair, start
 
@@ -136,7 +136,7 @@ def test_tags_go_round_the_entities_that_are_there(trained, docs):
     doc.set_ents([Span(doc, long.start, long.start + 1, "OTHER")])
     (tags,) = pipe.predict([doc])
     legal = bio.legal_transitions(bio.n_tags(len(pipe.labels)))
-    assert tags[long.start] == bio.OUTSIDE
+    assert tags[long.start] == OUTSIDE
     assert legal[tags[:-1], tags[1:]].all()
 
 

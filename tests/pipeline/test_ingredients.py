@@ -7,9 +7,9 @@ from spacy.training import Example
 from spacy.util import fix_random_seed
 from thinc.api import NumpyOps
 
-from spacy_deeper import bio
 from spacy_deeper.pipeline.gold_entities import GoldEntities
 from spacy_deeper.pipeline.loss import binary_cross_entropy, relation_loss
+from spacy_deeper.schemes import bio
 
 from .joint import build, fit, gold_doc, pair, relations_of, same, start, step
 

@@ -4,22 +4,23 @@ import torch
 from torch import Tensor
 from torchcrf import CRF
 
-from ... import bio
+from ...schemes import SCHEMES
 from .packing import pad
 
 # The score of what a likelihood leaves out: exp() of it is 0 in fp32, and its gradient is finite.
 FORBIDDEN = -1e4
 
 
-class BIOCRF(CRF):
-    """A linear-chain CRF over BIO tags: pytorch-crf's parameters and likelihood, and beside them
+class EntityCRF(CRF):
+    """A linear-chain CRF over entity tags: pytorch-crf's parameters and likelihood, and beside them
     texts that are tagged in part, and decoding that is well-formed by construction.
 
-    Tags are numbered as in `spacy_deeper.bio`.
+    Tags are numbered as in `spacy_deeper.schemes`.
     """
 
-    def __init__(self, nO: int) -> None:
+    def __init__(self, nO: int, scheme: str = "bio") -> None:
         super().__init__(nO, batch_first=True)
+        self.scheme = SCHEMES[scheme]
 
     def forward(self, emissions: Tensor, tags: Tensor, lengths: Tensor) -> Tensor:
         """Return each text's negative log-likelihood, (B,): log Z - score(tags).
@@ -60,9 +61,8 @@ class BIOCRF(CRF):
         allowed = torch.ones((len(spans), n_tokens, n_tags), dtype=torch.bool)
         for row, (start, end, label) in zip(allowed, spans, strict=True):
             row[start:end] = False
-            row[start, bio.begin(label)] = True
-            row[start + 1 : end, bio.inside(label)] = True
-            row[end : end + 1, bio.inside(label)] = False
+            row[torch.arange(start, end), self.scheme.entity(label, end - start)] = True
+            row[end : end + 1, self.scheme.inside(label)] = False
         restricted = emissions.masked_fill(~allowed.to(emissions.device), FORBIDDEN)
         texts = torch.cat([emissions[None], restricted])
         log_z = self.log_partition(texts, texts.new_ones(texts.shape[:2], dtype=torch.bool))
@@ -78,8 +78,9 @@ class BIOCRF(CRF):
             return torch.zeros(0, dtype=torch.int64, device=emissions.device)
         padded, mask = pad(emissions, lengths)
         device = emissions.device
-        legal = torch.from_numpy(bio.legal_transitions(self.num_tags)).to(device)
-        starts = torch.from_numpy(bio.legal_starts(self.num_tags)).to(device)
+        legal = torch.from_numpy(self.scheme.legal_transitions(self.num_tags)).to(device)
+        starts = torch.from_numpy(self.scheme.legal_starts(self.num_tags)).to(device)
+        ends = torch.from_numpy(self.scheme.legal_ends(self.num_tags)).to(device)
         transitions = self.transitions.masked_fill(~legal, -torch.inf)
         score = self.start_transitions.masked_fill(~starts, -torch.inf) + padded[:, 0]
         stay = torch.arange(self.num_tags, device=device)
@@ -89,7 +90,7 @@ class BIOCRF(CRF):
             alive = mask[:, t, None]
             score = torch.where(alive, best + padded[:, t], score)
             history.append(torch.where(alive, previous, stay))
-        tag = (score + self.end_transitions).argmax(dim=1)
+        tag = (score + self.end_transitions.masked_fill(~ends, -torch.inf)).argmax(dim=1)
         tags = [tag]
         for previous in reversed(history):
             tag = previous.gather(1, tag[:, None])[:, 0]

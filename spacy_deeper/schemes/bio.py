@@ -1,17 +1,13 @@
 """The BIO tag scheme: `O`, then `B-X` and `I-X` for every entity label X, in label order.
 
-Tags are integers throughout: 0 is O, 1 + 2k begins and 2 + 2k continues an entity of label k.
-New labels are appended, so a tag never changes its number.
+0 is O, 1 + 2k begins and 2 + 2k continues an entity of label k.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy
 from numpy.typing import NDArray
-
-OUTSIDE = 0
-UNKNOWN = -1  # a token whose tag the annotation does not tell
 
 
 def n_tags(n_labels: int) -> int:
@@ -27,6 +23,18 @@ def begin(label: int) -> int:
 def inside(label: int) -> int:
     """Return the tag that continues an entity of label number `label`."""
     return 2 + 2 * label
+
+
+def tag(part: str, label: int) -> int:
+    """Return the tag of a token of an entity: its "B" or "U" (its only token), its "I" or "L"."""
+    return begin(label) if part in "BU" else inside(label)
+
+
+def entity(label: int, length: int) -> NDArray[numpy.int64]:
+    """Return the tags, shape (length,), of an entity of label number `label`."""
+    tags = numpy.full(length, inside(label), dtype="int64")
+    tags[0] = begin(label)
+    return tags
 
 
 def last(label: int, length: int) -> int:
@@ -53,7 +61,12 @@ def tag_names(labels: Sequence[str]) -> list[str]:
 def legal_starts(tags: int) -> NDArray[numpy.bool_]:
     """Return which of the `tags` tags may begin a text, shape (K,): all but I-X."""
     index = numpy.arange(tags)
-    return (index == OUTSIDE) | (index % 2 == 1)
+    return (index == 0) | (index % 2 == 1)
+
+
+def legal_ends(tags: int) -> NDArray[numpy.bool_]:
+    """Return which of the `tags` tags may end a text, shape (K,): all."""
+    return numpy.ones(tags, dtype=bool)
 
 
 def legal_transitions(tags: int) -> NDArray[numpy.bool_]:
@@ -67,21 +80,12 @@ def legal_transitions(tags: int) -> NDArray[numpy.bool_]:
     return legal
 
 
-def spans_to_tags(spans: Iterable[tuple[int, int, int]], length: int) -> NDArray[numpy.int64]:
-    """Return the tags, shape (length,), of (start, end, label number) spans."""
-    tags = numpy.full(length, OUTSIDE, dtype="int64")
-    for start, end, label in spans:
-        tags[start] = begin(label)
-        tags[start + 1 : end] = inside(label)
-    return tags
-
-
 def tags_to_spans(tags: NDArray[numpy.int64]) -> list[tuple[int, int, int]]:
     """Return the (start, end, label number) spans of a well-formed tag sequence."""
     tags = numpy.asarray(tags)
     starts = numpy.flatnonzero(tags % 2 == 1)
     # An entity ends before the next token that does not continue one.
-    breaks = numpy.append(numpy.flatnonzero((tags % 2 == 1) | (tags == OUTSIDE)), len(tags))
+    breaks = numpy.append(numpy.flatnonzero((tags % 2 == 1) | (tags == 0)), len(tags))
     ends = breaks[numpy.searchsorted(breaks, starts, side="right")]
     labels = tags[starts] // 2
     return list(zip(starts.tolist(), ends.tolist(), labels.tolist(), strict=True))
