@@ -22,6 +22,7 @@ from spacy.vectors import Vectors
 __all__ = [
     "PyTorchShim",
     "Typer",
+    "align_pieces",
     "get_torch_default_device",
     "load_weights",
     "mend_spacy",
@@ -91,6 +92,15 @@ def _skip_empty_texts(module: Any) -> None:
         return Y, lambda dY: backprop(list(compress(dY, is_full)))
 
     module.forward = forward_full
+
+
+def align_pieces(spans: list[Any], encoding: Any, strings: Any, tokenizer: Any) -> Any:
+    """Return which word pieces each token of the spans has, as `spacy_transformers` aligns them."""
+    module = import_module("spacy_transformers.layers.transformer_model")
+    by_offsets = getattr(module, "get_alignment_via_offset_mapping", None)  # since 1.1.9
+    if by_offsets is not None and "offset_mapping" in encoding:
+        return by_offsets(spans, encoding["offset_mapping"])
+    return module.get_alignment(spans, strings, tokenizer.all_special_tokens)
 
 
 def vectors_attr(vectors: Vectors) -> int:

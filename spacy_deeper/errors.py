@@ -326,6 +326,14 @@ class Errors(metaclass=ErrorsWithCodes):
         "names: at least one must be left to train. Make it smaller; null trains all. To train "
         "none, use spacy_deeper.FrozenTransformer.v1."
     )
+    D292 = (
+        "{name} has no embedding of token types, by which casing = true tells it how words are "
+        "written. Set casing = false: a transformer of another kind is most often cased already."
+    )
+    D293 = (
+        "The tokenizer of {name} does not tell where its word pieces are in the text, which "
+        "casing = true needs. Set use_fast = true in its tokenizer_config, or casing = false."
+    )
 
     # D3xx: protocols
     D300 = (

@@ -13,10 +13,12 @@ from spacy.tokens import Doc, Span
 from spacy.util import registry
 from thinc.api import Model
 
-from ..compat import mend_spacy_transformers
+from ..compat import align_pieces, mend_spacy_transformers
 from ..errors import Errors, Warnings
 from ..layers.torch_layer import check_choice, other_params
 from .depth import depth
+from .piece_casing import NAME as PIECE_TYPES
+from .piece_casing import add_piece_types, piece_types
 
 if TYPE_CHECKING:
     from spacy_transformers import TransformerModel as TransformerModelT
@@ -42,15 +44,17 @@ def TransformerModel(
     grad_scaler_config: dict[str, Any] = {},  # noqa: B006
     frozen_layers: int | None = None,
     layers: Literal["all", "last"] = "last",
+    casing: bool = False,
 ) -> "Model[list[Doc], FullTransformerBatch]":
     """Run a transformer that is trained too: the model of a `transformer` component.
 
-    It is `spacy-transformers.TransformerModel.v3`, with six differences: lower layers may be left
-    as they are; all layers may be read, and not the last alone; a name may be that of a
-    model that an installed package carries (`spacy-deeper[minilm]`); tokens that the transformer
-    does not see are warned of (DW202); an optimizer's averages reach the transformer
-    (`use_averages = true`); and of a tokenizer that states no limit the transformer's
-    own one is taken, so that a text of many word pieces is cut and does not crash.
+    It is `spacy-transformers.TransformerModel.v3`, with seven differences: lower layers may be left
+    as they are; all layers may be read, and not the last alone; an uncased transformer may be told
+    the casing; a name may be that of a model that an installed package carries
+    (`spacy-deeper[minilm]`); tokens that the transformer does not see are warned of (DW202); an
+    optimizer's averages reach the transformer (`use_averages = true`); and of a tokenizer that
+    states no limit the transformer's own one is taken, so that a text of many word pieces is cut
+    and does not crash.
 
     name (str): A model on the Hugging Face hub, or a local folder.
     get_spans (Callable[[List[Doc]], List[List[Span]]]): Cuts long texts into windows, e.g.
@@ -62,6 +66,8 @@ def TransformerModel(
         0 is the embeddings alone, None trains all. What is frozen costs no step of the optimizer.
     layers (str): What listeners read: the "last" layer, or "all", the embeddings first, side by
         side.
+    casing (bool): Tell the transformer how each word piece is written, as its token type: for
+        uncased ones. Trained even if the other embeddings are frozen.
     """
     from spacy_transformers import TransformerModel as make
 
@@ -84,10 +90,11 @@ def TransformerModel(
     model.init = init
     model._func = forward
     model.attrs["layers"] = layers
+    model.attrs["casing"] = casing
     if layers == "all":
         model.layers[0].attrs["convert_outputs"] = convert_to_all_layers
     shim: Any = model.layers[0].shims[0]
-    shim.model_cls = SavedTransformer(frozen_layers)
+    shim.model_cls = SavedTransformer(frozen_layers, casing)
     shim.use_params = partial(other_params, shim)
     return model
 
@@ -111,6 +118,7 @@ class SavedTransformer:
     """What stands for transformers' `AutoModel` when weights are loaded, which may be quantized."""
 
     frozen_layers: int | None
+    casing: bool
 
     def from_config(self, config: Any) -> Any:
         """Build a transformer, with weights of 8 bits in the layers that its config names."""
@@ -129,7 +137,7 @@ class SavedTransformer:
 
         speed_up(transformer)
         if self.frozen_layers is not None:
-            freeze(transformer, self.frozen_layers)
+            freeze(transformer, self.frozen_layers, self.casing)
 
 
 def init(model: "TransformerModelT", X: Any = None, Y: Any = None) -> None:
@@ -152,6 +160,10 @@ def init(model: "TransformerModelT", X: Any = None, Y: Any = None) -> None:
     if model.attrs["layers"] == "all":
         config = model.transformer.config
         model.set_dim("nO", (config.num_hidden_layers + 1) * config.hidden_size, force=True)
+    if model.attrs["casing"]:
+        if not model.tokenizer.is_fast:
+            raise ValueError(Errors.D293.format(name=name))
+        add_piece_types(model.transformer)
     shim: Any = wrapper.shims[0]
     shim.model_cls.prepare(model.transformer)
     if model.tokenizer.model_max_length >= NO_LIMIT:
@@ -176,23 +188,40 @@ def positions(config: Any) -> int:
 def forward(
     model: "TransformerModelT", docs: list[Doc], is_train: bool
 ) -> "tuple[FullTransformerBatch, Callable[[FullTransformerBatch], list[Doc]]]":
-    from spacy_transformers.layers.transformer_model import forward as run
+    from spacy_transformers.data_classes import FullTransformerBatch, WordpieceBatch
+    from spacy_transformers.layers.transformer_model import huggingface_tokenize
+    from spacy_transformers.truncate import truncate_oversize_splits
 
-    batch, backprop = run(model, docs, is_train)
-    n_pieces = model.ops.to_numpy(batch.align.lengths)
-    warn_of_unread(docs, n_pieces, model.tokenizer.model_max_length)
+    tokenizer = model.tokenizer
+    nested: list[list[Span]] = model.attrs["get_spans"](docs)
+    spans = list(chain.from_iterable(nested))
+    texts = [span.text for span in spans]
+    encoding = huggingface_tokenize(tokenizer, texts)
+    if model.attrs["casing"]:
+        encoding["token_type_ids"] = piece_types(texts, encoding["offset_mapping"])
+    pieces = WordpieceBatch.from_batch_encoding(encoding)
+    align = align_pieces(spans, encoding, pieces.strings, tokenizer)
+    pieces, align = truncate_oversize_splits(pieces, align, tokenizer.model_max_length)
+    warn_of_unread(docs, model.ops.to_numpy(align.lengths), tokenizer.model_max_length)
+    output, backprop_output = model.layers[0](pieces, is_train)
+    batch = FullTransformerBatch(nested, pieces, output, align)
+
+    def backprop(d_batch: "FullTransformerBatch") -> list[Doc]:
+        backprop_output(d_batch.model_output)
+        return docs
+
     return batch, backprop
 
 
-def freeze(transformer: Any, n_layers: int) -> None:
-    """Leave the embeddings and the lowest layers out of the training."""
+def freeze(transformer: Any, n_layers: int, casing: bool) -> None:
+    """Leave the embeddings and the lowest layers out of the training, but for those of casing."""
     depths = {name: depth(name) for name, _ in transformer.named_parameters()}
     count = 1 + max((number for number in depths.values() if number is not None), default=-1)
     if not n_layers < count:
         raise ValueError(Errors.D291.format(frozen=n_layers, count=count))
     for name, parameter in transformer.named_parameters():
         number = depths[name]
-        if number is not None and number < n_layers:
+        if number is not None and number < n_layers and not (casing and PIECE_TYPES in name):
             parameter.requires_grad_(False)
 
 
