@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import srsly
+from thinc.api import Config
 
 from ..errors import Errors
 
@@ -49,10 +50,24 @@ class Run:
         """
         files = [path and file_hash(path) for path in (self.train, self.dev, self.test)]
         what = [options, self.seed, self.settings, files]
+        start = self.start(options["config"])
+        if start is not None and start.is_dir():
+            what.append([file_hash(path) for path in sorted(start.rglob("*")) if path.is_file()])
         return hashlib.sha256(srsly.json_dumps(what, sort_keys=True).encode()).hexdigest()
+
+    def start(self, config: str) -> Path | None:
+        """Return the pipeline whose weights `start_from` begins with, if a config has it."""
+        parsed = Config().from_str(config, interpolate=False)
+        if parsed.get("initialize", {}).get("after_init", {}).get("@callbacks") != START:
+            return None
+        training = {**parsed.get("training", {}), "seed": self.seed}
+        text = Config({**parsed, "training": training}, is_interpolated=False).to_str()
+        init = Config().from_str(text, overrides=self.settings)["initialize"]
+        return Path(init["after_init"]["path"])
 
 
 PATHS = ("train", "test", "dev")
+START = "spacy_deeper.start_from.v1"
 
 
 def file_hash(path: Path) -> str:

@@ -107,6 +107,33 @@ def test_other_runs_are_refused(tmp_path, make_runs, what):
     assert started(tmp_path) == []
 
 
+def test_a_finished_run_that_began_with_another_pipeline(tmp_path, make_runs):
+    """Each seed begins with the weights of a folder of its own."""
+    config = """
+    [paths]
+    start = "START/seed-${training.seed}"
+
+    [initialize]
+
+    [initialize.after_init]
+    @callbacks = "spacy_deeper.start_from.v1"
+    path = ${paths.start}
+    """
+    options = {**OPTIONS, "config": config.replace("START", str(tmp_path))}
+    for seed in (0, 1):
+        (tmp_path / f"seed-{seed}" / "tok2vec").mkdir(parents=True)
+        (tmp_path / f"seed-{seed}" / "tok2vec" / "model").write_text("weights")
+    (run,) = make_runs(one={})
+    before = run.fingerprint(options)
+    assert run.fingerprint(options) == before
+    (tmp_path / "seed-1" / "tok2vec" / "model").write_text("other weights")
+    assert run.fingerprint(options) == before
+    (tmp_path / "seed-0" / "tok2vec" / "model").write_text("other weights")
+    assert run.fingerprint(options) != before
+    elsewhere = replace(run, settings={"paths.start": str(tmp_path / "seed-1")})
+    assert elsewhere.start(options["config"]) == tmp_path / "seed-1"
+
+
 def test_a_refused_run_leaves_the_results_alone(tmp_path, make_runs):
     runs = make_runs(a={}, b={})
     run_protocol("test", runs, tmp_path, OPTIONS, about={})
