@@ -50,7 +50,7 @@ class Run:
         """
         files = [path and file_hash(path) for path in (self.train, self.dev, self.test)]
         what = [options, self.seed, self.settings, files]
-        start = self.start(options["config"])
+        start = self.start(options.get("config", ""))
         if start is not None and start.is_dir():
             what.append([file_hash(path) for path in sorted(start.rglob("*")) if path.is_file()])
         return hashlib.sha256(srsly.json_dumps(what, sort_keys=True).encode()).hexdigest()
