@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torchcrf import CRF
 
-from ...schemes import SCHEMES
+from ...schemes import SCHEMES, Scheme
 from .packing import pad
 
 # The score of what a likelihood leaves out: exp() of it is 0 in fp32, and its gradient is finite.
@@ -20,7 +20,12 @@ class EntityCRF(CRF):
 
     def __init__(self, nO: int, scheme: str = "bio") -> None:
         super().__init__(nO, batch_first=True)
-        self.scheme = SCHEMES[scheme]
+        self.scheme_name = scheme  # the module itself could not be pickled
+
+    @property
+    def scheme(self) -> Scheme:
+        """How entities are written as tags."""
+        return SCHEMES[self.scheme_name]
 
     def forward(self, emissions: Tensor, tags: Tensor, lengths: Tensor) -> Tensor:
         """Return each text's negative log-likelihood, (B,): log Z - score(tags).
