@@ -2,29 +2,36 @@
 
 import argparse
 import os
-from collections.abc import Callable
+import shlex
+import sys
+from datetime import date
 from pathlib import Path
 from time import perf_counter
+from types import ModuleType
 
 from spacy.util import load_config
 from wasabi import msg
 
 from spacy_deeper.protocols.environment import machine, versions
 
-from . import cache, growth, gru, inference, memory, relation_head, training
+from . import annotate, cache, growth, gru, inference, memory, quantized, relation_head, training
+from .page import save
 from .pipelines import paper_config
-from .report import Table, save
 from .setup import Setup
+from .targets import compared
 from .timing import CLOCKS, Timer
 
-BENCHMARKS: dict[str, Callable[[Setup], list[Table]]] = {
-    "inference": inference.run,
-    "training": training.run,
-    "relation-head": relation_head.run,
-    "memory": memory.run,
-    "growth": growth.run,
-    "cache": cache.run,
-    "gru": gru.run,
+# Each has a docstring that says what it measures, and `run(setup)`, which returns tables.
+BENCHMARKS: dict[str, ModuleType] = {
+    "inference": inference,
+    "quantized": quantized,
+    "training": training,
+    "relation-head": relation_head,
+    "memory": memory,
+    "growth": growth,
+    "annotate": annotate,
+    "cache": cache,
+    "gru": gru,
 }
 
 
@@ -48,6 +55,7 @@ def main(args: list[str] | None = None) -> None:
     """Run benchmarks, print their tables, and save them."""
     # One more or less would not be counted in the number of threads.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    args = sys.argv[1:] if args is None else args
     options = parser().parse_args(args)
     unknown = set(options.names) - set(BENCHMARKS)
     if unknown:
@@ -59,10 +67,13 @@ def main(args: list[str] | None = None) -> None:
         options.data, options.train, options.model, config, options.threads, timer, options.quick
     )
     about = {
+        "date": date.today().isoformat(),
+        "command": f"`{command(args)}`",
         **machine(),
         "cores": os.cpu_count(),
         **versions(),
-        "data": options.data.name if options.data else "the sample corpus",
+        "texts": options.data.name if options.data else "the sample corpus",
+        "pipeline": options.model.name if options.model else "trained for this",
         "clock": options.clock,
         "repeats": repeats,
         "quick": options.quick,
@@ -71,12 +82,26 @@ def main(args: list[str] | None = None) -> None:
     results = {}
     begin = perf_counter()
     for name in options.names or BENCHMARKS:
-        results[name] = BENCHMARKS[name](setup)
+        results[name] = BENCHMARKS[name].run(setup)
         for table in results[name]:
             table.show()
         if options.output:
-            save(options.output, about, results)
+            save(options.output, about, purpose(name), name, results[name])
+    targets = compared(results)
+    if targets.rows:
+        targets.show()
     msg.good(f"Done in {perf_counter() - begin:.0f} s")
+
+
+def purpose(name: str) -> str:
+    """Return what a benchmark measures: how its docstring begins."""
+    return (BENCHMARKS[name].__doc__ or "").split("\n\n")[0]
+
+
+def command(args: list[str]) -> str:
+    """Return the command line, with the last parts of paths that only this machine has."""
+    shown = [Path(arg).name if Path(arg).is_absolute() else arg for arg in args]
+    return shlex.join(["python", "-m", "benchmarks", *shown])
 
 
 if __name__ == "__main__":

@@ -1,43 +1,104 @@
-"""How much faster two processes of `relations annotate` are than one.
+"""`relations annotate`: what a second process gains, and how memory grows with the documents.
 
-    OMP_NUM_THREADS=1 python benchmarks/annotate.py MODEL TEXTS
+    python -m benchmarks.annotate MODEL TEXTS
 
-TEXTS has a document on each line. It is annotated in turns by one and by two processes, a thread
-each. A run's time has the loading of the model in it, as a user's has: a few thousand texts make
-little of it. Run it on a machine with two free cores; otherwise it measures what else runs there.
+is a run in a process of its own: it prints the most MiB that it and a worker of it had.
 """
 
+import json
 import sys
-import tempfile
+from functools import partial
+from itertools import cycle, islice
 from pathlib import Path
-from statistics import median
+from tempfile import TemporaryDirectory
 
-import torch
+from spacy.tokens import Doc
 
 from spacy_deeper.annotation import Summary, annotate
 
-REPEATS = 5
+from .memory import children_peak_mib, peak_mib, python
+from .report import Table
+from .setup import Setup
+from .timing import Timer, threads
+
+PROCESSES = 2
+WORDS = 300_000
+DOCUMENTS = 2_000
+SPEED = """A thread for each process; always by the wall clock, and with the loading of the model.
+It takes a machine with two free cores: otherwise it measures what else runs there."""
+MEMORY = f"""The most MiB that the main process had, that the larger one of {PROCESSES} workers had,
+and what all of them had at most. Each document has a word that no other has."""
 
 
-def main(model: str, texts: Path) -> None:
-    """Print the words per second of all runs, their medians and the ratio of these."""
-    rates: dict[int, list[float]] = {1: [], 2: []}
-    for repeat in range(REPEATS):
-        for n_process, found in rates.items():
-            done = run(model, texts, n_process)
-            found.append(done.words / done.seconds)
-            print(f"run {repeat}, {n_process} process(es): {found[-1]:.0f} words/s", flush=True)
-    one, two = map(median, rates.values())
-    print(f"torch {torch.__version__}, {done.records} documents, {done.words} words")
-    print(f"medians: {one:.0f} and {two:.0f} words/s, ratio {two / one:.2f}")
+def run(setup: Setup) -> list[Table]:
+    """Measure the time of one process and of two, and the memory of few and of many documents."""
+    with TemporaryDirectory() as folder:
+        model = Path(folder) / "model"
+        setup.frozen.to_disk(model)
+        return [speed(setup, model), memory(setup, model)]
 
 
-def run(model: str, texts: Path, n_process: int) -> Summary:
-    """RETURNS (Summary): Counts, and the time it took."""
-    with tempfile.TemporaryDirectory() as folder:
+def speed(setup: Setup, model: Path) -> Table:
+    """Let one process and two take turns."""
+    per_doc = sum(map(len, setup.docs)) / len(setup.docs)
+    number = round((1_000 if setup.quick else WORDS) / per_doc)
+    texts = write(model.with_name("texts.txt"), setup.docs, number)
+    words = 0
+
+    def once(n_process: int) -> None:
+        nonlocal words
+        words = annotated(model, texts, n_process).words
+
+    with threads(1):
+        functions = {str(n): partial(once, n) for n in (1, PROCESSES)}
+        seconds = Timer(setup.timer.repeats, warm_up=0).compare(functions)
+    rows = [[int(n), number, words, s, words / s, seconds["1"] / s] for n, s in seconds.items()]
+    columns = [
+        "processes",
+        "documents",
+        "words",
+        "seconds",
+        "words per second",
+        "times one process",
+    ]
+    return Table("Annotating with processes", columns, rows, SPEED)
+
+
+def memory(setup: Setup, model: Path) -> Table:
+    """Annotate some documents, and ten times as many."""
+    rows = []
+    few = 20 if setup.quick else DOCUMENTS
+    for number in (few, 10 * few):
+        texts = write(model.with_name("texts.txt"), setup.docs, number)
+        printed = python("-m", "benchmarks.annotate", str(model), str(texts))
+        main, worker = json.loads(printed.splitlines()[-1])
+        rows.append([number, main, worker, main + PROCESSES * worker])
+    columns = ["documents", "main process, MiB", "a worker, MiB", "all, MiB"]
+    return Table("Memory of annotating", columns, rows, MEMORY)
+
+
+def write(path: Path, docs: list[Doc], number: int) -> Path:
+    """Write the texts of docs, over and over, a line for each."""
+    with path.open("w", encoding="utf8") as file:
+        for i, doc in enumerate(islice(cycle(docs), number)):
+            print(*doc.text.split(), f"No{i}", file=file)
+    return path
+
+
+def annotated(model: Path, texts: Path, n_process: int) -> Summary:
+    """Annotate texts from scratch."""
+    with TemporaryDirectory() as folder:
         output = Path(folder) / "out.jsonl"
-        return annotate(model, texts, output, n_process=n_process, threads=1, chunk_size=100)
+        return annotate(
+            str(model), texts, output, n_process=n_process, threads=1, chunk_size=100, silent=True
+        )
+
+
+def main(model: str, texts: str) -> None:
+    """Be the process that is measured."""
+    annotated(Path(model), Path(texts), PROCESSES)
+    print(json.dumps([peak_mib(), children_peak_mib()]))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(*sys.argv[1:])

@@ -4,10 +4,13 @@ from collections.abc import Iterator
 from itertools import cycle
 from pathlib import Path
 
+import numpy
 import spacy
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin, Span
+from thinc.api import Model
 
+from spacy_deeper.layers.pairs import EntitiesT
 from spacy_deeper.training.formats import FORMATS
 
 SAMPLE = Path(__file__).parents[1] / "assets" / "sample" / "train.txt"
@@ -46,6 +49,19 @@ def with_entities(nlp: Language, docs: list[Doc], n_entities: int) -> Doc:
     starts = range(0, min(3 * n_entities, len(doc)), 3)
     doc.set_ents([Span(doc, start, start + 1, next(labels)) for start in starts])
     return doc
+
+
+def head_input(head: Model, n_entities: int) -> EntitiesT:
+    """Return what a relation head reads of a doc with so many entities, one of three tokens."""
+    rng = numpy.random.default_rng(0)
+    entities = rng.normal(size=(n_entities, head.get_dim("nI"))).astype("f")
+    if not head.attrs.get("pair_features"):
+        return entities, [n_entities]
+    first = 3 * numpy.arange(n_entities)
+    mentions = numpy.stack([first, first, numpy.zeros_like(first)], axis=1)
+    width = head.get_dim("nH") if "nH" in head.dim_names else 1
+    tokens = rng.normal(size=(3 * n_entities, width)).astype("f")
+    return entities, [n_entities], mentions, tokens
 
 
 def entity_labels(nlp: Language) -> Iterator[str]:

@@ -117,8 +117,18 @@ def peak_mib() -> float:
         return int(found[1]) / 1024
     import resource
 
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / MIB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _unit() / MIB
+
+
+def children_peak_mib() -> float:
+    """Return the most memory that one of the ended children of this process had, in MiB."""
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * _unit() / MIB
+
+
+def _unit() -> int:
+    return 1 if sys.platform == "darwin" else 1024
 
 
 def forget_peak() -> None:
@@ -132,7 +142,7 @@ def main(path: str, data: str, kind: str, *sizes: str) -> None:
     import spacy
     from spacy.training import Example
 
-    from .data import read_docs, texts_of, with_entities
+    from .data import head_input, read_docs, texts_of, with_entities
     from .pipelines import training_epoch
 
     nlp = spacy.load(path)
@@ -160,10 +170,8 @@ def main(path: str, data: str, kind: str, *sizes: str) -> None:
         training_epoch(nlp, [Example(nlp.make_doc(gold.text), gold)])()
 
     def head(n: int) -> None:
-        import numpy
-
         layer = scorer.model.get_ref("output_layer")
-        layer.predict((numpy.zeros((n, layer.get_dim("nI")), dtype="f"), [n]))
+        layer.predict(head_input(layer, n))
 
     kinds: dict[str, Callable[[int], None]] = {
         "read": read,

@@ -73,7 +73,10 @@ def ours(config: Config, docs: list[Doc], model: Path | None = None) -> Language
     epoch = training_epoch(nlp, examples)
     for _ in range(EPOCHS):
         epoch()
-    return nlp
+    # A loaded pipeline runs its encoder; this one remembers what it had for the texts of training.
+    with TemporaryDirectory() as folder:
+        nlp.to_disk(folder)
+        return load_model(folder)
 
 
 def spacy_ner(config: Config, docs: list[Doc]) -> tuple[Language, list[Example]]:

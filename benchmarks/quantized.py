@@ -1,119 +1,71 @@
-"""How much faster a quantized pipeline is on the CPU, and what it loses.
+"""How much faster a quantized pipeline is on the CPU, and what it loses."""
 
-    OMP_NUM_THREADS=1 python benchmarks/quantized.py MODEL DATA.spacy
-
-MODEL is a trained pipeline with a frozen encoder. `encoder` is the forward pass of that encoder, as
-its library makes it and in single precision, on ready-made word pieces of the texts, as many at
-once as the pipeline takes. `fp32` and `int8` are `nlp.pipe` over the texts, tokenizer included;
-`encoder fp32` and `encoder int8` are the frozen encoder in it. Batches are sorted by length. All
-take turns, and the times are those that the process has the processor, so that a busy machine
-disturbs all alike. Ratios are medians over the turns.
-"""
-
-import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from statistics import median
-from time import process_time
+from tempfile import TemporaryDirectory
 from typing import Any
 
-import spacy
-import torch
 from spacy.language import Language
-from spacy.training import Corpus
-from spacy.util import minibatch
+from spacy.util import load_model, minibatch
 
 from spacy_deeper.layers.cached import frozen_layers
-from spacy_deeper.models.frozen_transformer import CPU_CHUNK, chunks
 from spacy_deeper.quantization import quantize
 
-REPEATS = 5
-BATCH = 64  # texts
+from .encoder import bare_encoder, piped
+from .pipelines import examples_of
+from .report import Table
+from .setup import Setup
+from .timing import threads
+
+ALONE = "encoder alone"
+SPEED = """`encoder alone` is the forward pass of the frozen encoder in single precision, as its
+library makes it, on ready-made word pieces of the texts, in the batches of the pipeline. `encoder`
+is that layer of the pipeline, with word pieces and pooling, and `pipeline` is `nlp.pipe`, tokenizer
+included. Texts are sorted by length."""
 SCORES = ("ents_micro_f", "rel_micro_f")
+LOSS = "F1 on the texts to read, and megabytes of the saved pipeline."
 
 
-def main(model: str, data: str, repeats: int = REPEATS) -> None:
-    """Print words per second, their ratios, F1, and megabytes on disk."""
-    pipelines = {"fp32": spacy.load(model), "int8": spacy.load(model)}
-    n_layers = quantize(pipelines["int8"])
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} thread(s), {n_layers} int8 layers")
-    gold = [example.reference for example in Corpus(data)(pipelines["fp32"])]
-    texts = sorted((doc.text for doc in gold), key=len)
-    n_words = sum(len(pipelines["fp32"].make_doc(text)) for text in texts)
-    functions = {
-        "encoder": encoder(pipelines["fp32"], texts),
-        **{f"encoder {name}": ours(nlp, texts) for name, nlp in pipelines.items()},
-        **{name: piped(nlp, texts) for name, nlp in pipelines.items()},
-    }
-    seconds = compare(functions, repeats)
-    print(f"{n_words} words in {len(texts)} texts")
-    for name, values in seconds.items():
-        speed = n_words / median(values)
-        ratio = median(a / b for a, b in zip(seconds["encoder"], values, strict=True))
-        print(f"{name:14}{speed:8.0f} words/s{ratio:7.2f} times the fp32 encoder's", flush=True)
+def run(setup: Setup) -> list[Table]:
+    """Measure both pipelines, and how they score."""
+    with TemporaryDirectory() as folder:
+        setup.frozen.to_disk(folder)
+        pipelines = {"fp32": setup.frozen, "int8": load_model(folder)}
+    quantize(pipelines["int8"])
+    texts = sorted((doc.text for doc in setup.docs), key=len)
+    functions = {ALONE: bare_encoder(setup.frozen, texts)}
     for name, nlp in pipelines.items():
-        scores = nlp.evaluate(list(Corpus(data)(nlp)))
-        shown = "".join(f"  {key} {scores[key] * 100:5.2f}" for key in SCORES)
-        print(f"{name}{shown}  {megabytes(nlp):6.1f} MB", flush=True)
+        functions[f"encoder, {name}"] = encoder_layer(nlp, texts)
+    for name, nlp in pipelines.items():
+        functions[f"pipeline, {name}"] = piped(nlp, texts)
+    n_words = sum(len(setup.frozen.make_doc(text)) for text in texts)
+    tables = []
+    for number in setup.threads:
+        with threads(number):
+            seconds = setup.timer.compare(functions)
+        rows = [[name, n_words / s, seconds[ALONE] / s] for name, s in seconds.items()]
+        columns = ["", "words per second", "times the encoder alone"]
+        tables.append(Table(f"Weights of 8 bits, {number} thread(s)", columns, rows, SPEED))
+    rows = [[name, *scores(setup, nlp), megabytes(nlp)] for name, nlp in pipelines.items()]
+    columns = ["weights", "entities, F1", "relations, F1", "on disk, MB"]
+    return [*tables, Table("What weights of 8 bits cost", columns, rows, LOSS)]
 
 
-def encoder(nlp: Language, texts: list[str]) -> Callable[[], Any]:
-    """Return the forward pass of the pipeline's frozen encoder over the texts, nothing else."""
+def encoder_layer(nlp: Language, texts: list[str]) -> Callable[[], Any]:
+    """Return what the encoder in a pipeline does with the texts."""
     (frozen,) = frozen_layers(nlp)
-    layer: Any = frozen.layers[0].get_ref("transformer")
-    limit = layer.tokenizer.model_max_length
-    network = type(layer.transformer)(layer.transformer.config)
-    network.load_state_dict(layer.transformer.state_dict())
-    network.eval()
-    settings: dict[str, Any] = {
-        "padding": True,
-        "truncation": True,
-        "max_length": limit,
-        "return_tensors": "pt",
-    }
-    lengths = [len(layer.tokenizer(text)["input_ids"]) for text in texts]
-    chosen = chunks(lengths, limit, limit, CPU_CHUNK)  # as many at once as the pipeline takes
-    batches = [layer.tokenizer([texts[i] for i in batch], **settings) for batch in chosen]
-
-    def forward() -> None:
-        with torch.inference_mode():
-            for batch in batches:
-                network(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
-
-    return forward
-
-
-def ours(nlp: Language, texts: list[str]) -> Callable[[], Any]:
-    """Return the pipeline's encoder layer: word pieces, forward pass and pooling."""
-    (frozen,) = frozen_layers(nlp)
-    batches = [[nlp.make_doc(text) for text in batch] for batch in minibatch(texts, BATCH)]
+    batches = list(minibatch(map(nlp.make_doc, texts), nlp.batch_size))
     return lambda: [frozen.layers[0].predict(batch) for batch in batches]
 
 
-def piped(nlp: Language, texts: list[str]) -> Callable[[], Any]:
-    """Return what processes the texts."""
-    return lambda: list(nlp.pipe(texts, batch_size=BATCH))
-
-
-def compare(functions: dict[str, Callable[[], Any]], repeats: int) -> dict[str, list[float]]:
-    """Return the seconds of each function's turns, after one that does not count."""
-    seconds: dict[str, list[float]] = {name: [] for name in functions}
-    for repeat in range(repeats + 1):
-        for name, function in functions.items():
-            start = process_time()
-            function()
-            if repeat:
-                seconds[name].append(process_time() - start)
-    return seconds
+def scores(setup: Setup, nlp: Language) -> list[float]:
+    """Return micro F1 of entities and of relations."""
+    found = nlp.evaluate(examples_of(nlp, setup.docs))
+    return [found[name] for name in SCORES]
 
 
 def megabytes(nlp: Language) -> float:
     """Return the size of the pipeline on disk."""
-    with tempfile.TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder:
         nlp.to_disk(folder)
         return sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file()) / 1e6
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], *map(int, sys.argv[3:]))

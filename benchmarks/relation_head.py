@@ -2,10 +2,9 @@
 
 from typing import Any
 
-import numpy
 from spacy.tokens import Doc
 
-from .data import with_entities
+from .data import head_input, with_entities
 from .report import Table
 from .setup import Setup
 from .timing import exponent, threads
@@ -51,10 +50,10 @@ def measure(setup: Setup, doc: Doc) -> list[Any]:
     scorer: Any = setup.bare.get_pipe("relation_scorer")
     head = scorer.model.get_ref("output_layer")
     number = len(doc.ents)
-    entities = numpy.random.default_rng(0).normal(size=(number, head.get_dim("nI"))).astype("f")
+    inputs = head_input(head, number)
     seconds = setup.timer.compare(
         {
-            "head": lambda: head.predict((entities, [number])),
+            "head": lambda: head.predict(inputs),
             "component": lambda: scorer(doc),
         }
     )

@@ -20,15 +20,18 @@ class Timer:
 
     repeats: How often each is timed.
     clock: Returns seconds.
+    warm_up: How often each is called before.
     """
 
     repeats: int = 5
     clock: Callable[[], float] = perf_counter
+    warm_up: int = 1
 
     def compare(self, functions: Mapping[str, Callable[[], Any]]) -> dict[str, float]:
-        """Return the median seconds of each function, after a call that does not count."""
-        for function in functions.values():
-            function()
+        """Return the median seconds of each function, which take turns."""
+        for _ in range(self.warm_up):
+            for function in functions.values():
+                function()
         seconds: dict[str, list[float]] = {name: [] for name in functions}
         for _ in range(self.repeats):
             for name, function in functions.items():

@@ -6,15 +6,24 @@ from pathlib import Path
 import pytest
 from thinc.api import Config
 
-from benchmarks import memory
-from benchmarks.__main__ import BENCHMARKS, main
-from benchmarks.data import read_docs, texts_of, with_entities
+from benchmarks import annotate, memory
+from benchmarks.__main__ import BENCHMARKS, command, main
+from benchmarks.data import head_input, read_docs, texts_of, with_entities
+from benchmarks.encoder import bare_encoder
+from benchmarks.page import page
 from benchmarks.pipelines import CONFIGS, ours, without_encoder
-from benchmarks.report import Table, page
+from benchmarks.report import Table
+from benchmarks.setup import Setup
+from benchmarks.targets import TARGETS, compared
 from benchmarks.timing import Timer, exponent
 from spacy_deeper.cli.merge_config import merge_configs
+from spacy_deeper.layers.cached import frozen_layers
+from spacy_deeper.layers.relation_head import RelationHead
 
-NAMES = [name for name in BENCHMARKS if name != "memory"]  # its processes take long to start
+# The processes of the others take long to start.
+NAMES = [name for name in BENCHMARKS if name not in ("memory", "annotate")]
+# The tiny tokenizer has a word piece for each letter, and cuts many off.
+cut_off = pytest.mark.filterwarnings("ignore")
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +34,9 @@ def config(tiny_transformer: Path) -> Config:
     return config
 
 
-@pytest.mark.filterwarnings("ignore")  # of word pieces that the tiny tokenizer cuts off
-def test_runs(config: Config, tmp_path: Path, capsys) -> None:
+@cut_off
+def test_runs(config: Config, tmp_path: Path, capsys, monkeypatch) -> None:
+    monkeypatch.setattr("spacy_deeper.layers.pytorch.quantize.MIN_WEIGHTS", 100)
     config.to_disk(tmp_path / "config.cfg", interpolate=False)
     output = tmp_path / "out" / "benchmarks.json"
     options = ["--quick", "--threads", "1", "--config", str(tmp_path / "config.cfg")]
@@ -36,6 +46,7 @@ def test_runs(config: Config, tmp_path: Path, capsys) -> None:
     printed, written = capsys.readouterr().out, output.with_suffix(".md").read_text()
     for result in results.values():
         assert {"cpu", "torch", "clock"} <= set(result["about"])
+        assert result["what"] in written
         assert result["tables"]
         for table in result["tables"]:
             assert table["title"] in printed
@@ -60,6 +71,71 @@ def test_memory(config: Config, tmp_path: Path, capsys, kind: str) -> None:
     before, *peaks = json.loads(capsys.readouterr().out)
     # The system takes pages back now and then.
     assert 0 < before < peaks[0] + 1 < peaks[1] + 2
+
+
+@cut_off
+def test_annotate(config: Config, tmp_path: Path, monkeypatch, capsys) -> None:
+    setup = Setup(None, None, None, config, [1], Timer(1), quick=True)
+    setup.frozen.to_disk(tmp_path / "model")
+    alone = annotate.annotated
+    monkeypatch.setattr(annotate, "annotated", lambda model, texts, _: alone(model, texts, 1))
+    rows = annotate.speed(setup, tmp_path / "model").rows
+    assert [row[0] for row in rows] == [1, 2]
+    assert rows[0][1:3] == rows[1][1:3]
+    assert rows[0][2] > 900
+    assert rows[0][5] == 1
+    annotate.main(str(tmp_path / "model"), str(tmp_path / "texts.txt"))
+    main_process, _ = json.loads(capsys.readouterr().out)
+    assert main_process > 100
+    monkeypatch.setattr(annotate, "python", lambda *args: f"[100.0, {memory.MIB}]\n")
+    rows = annotate.memory(setup, tmp_path / "model").rows
+    assert rows == [[n, 100.0, memory.MIB, 100.0 + 2 * memory.MIB] for n in (20, 200)]
+    lines = (tmp_path / "texts.txt").read_text().splitlines()
+    assert len(lines) == len(set(lines)) == 200
+
+
+@cut_off
+def test_the_bare_encoder_has_the_batches_of_the_pipeline(config: Config, monkeypatch) -> None:
+    """The same word pieces in arrays of the same shapes."""
+    nlp = ours(config, read_docs(None)[:10])
+    nlp.batch_size = 4
+    (frozen,) = frozen_layers(nlp)
+    network = frozen.layers[0].get_ref("transformer").transformer
+    found = []
+
+    def noted(self, input_ids=None, attention_mask=None, **kwargs):
+        found.append((input_ids.tolist(), attention_mask.tolist()))
+        return forward(self, input_ids=input_ids, attention_mask=attention_mask, **kwargs)
+
+    forward = type(network).forward
+    monkeypatch.setattr(type(network), "forward", noted)
+    texts = [" ".join("abcdefghij"[:n] * 2) for n in range(1, 11)]  # up to 3 windows
+    list(nlp.pipe(texts))
+    ours_saw = list(found)
+    found.clear()
+    bare_encoder(nlp, texts)()
+    assert found == ours_saw
+    assert len(found) >= 3
+
+
+@cut_off
+def test_what_is_trained_here_remembers_nothing(config: Config) -> None:
+    (frozen,) = frozen_layers(ours(config, read_docs(None)[:10]))
+    assert not frozen.cache.active
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"distance": True}, {"context": "between", "scorer_hidden": 4}],
+    ids=["paper", "no tokens", "all"],
+)
+def test_the_input_of_a_head(settings: dict) -> None:
+    head = RelationHead(nI=5, nO=2, **settings)
+    if "context" in settings:
+        head.set_dim("nH", 3)
+    head.initialize()
+    (scores,) = head.predict(head_input(head, 4))
+    assert scores.shape == (4, 4, 2)
 
 
 def test_texts_and_entities_are_as_many_as_asked(config: Config) -> None:
@@ -93,8 +169,35 @@ def test_exponent() -> None:
 
 def test_a_page_says_once_what_is_the_same() -> None:
     table = {"title": "T", "columns": ["what", "s"], "rows": [["a", 0.12345]], "note": "N"}
-    same = {name: {"about": {"cpu": "X"}, "tables": [table]} for name in "ab"}
+    about = {"python": "3", "cpu": "X"}
+    same = {name: {"what": "W", "about": about, "tables": [table]} for name in "ab"}
     assert page(same, "x.json").count("- cpu: X") == 1
-    other = {**same, "c": {"about": {"cpu": "Y"}, "tables": [table]}}
+    other = {**same, "c": {"what": "W", "about": {**about, "cpu": "Y"}, "tables": [table]}}
     assert page(other, "x.json").count("- cpu: X") == 2
+    assert page(other, "x.json").count("- cpu: Y") == 1
+    assert page(other, "x.json").count("- python: 3") == 1
     assert "| a | 0.123 |" in Table(**table).markdown()
+    assert "Targets" not in page(other, "x.json")
+
+
+def test_targets() -> None:
+    columns = ["entities", "head, ms"]
+    tables = [
+        Table("Relations by entities, 1 thread(s)", columns, [[100, 60.0], [200, 49.0]]),
+        Table("Relations by entities, 2 thread(s)", columns, [[200, 51.0]]),
+        Table("Relations by entities, 4 thread(s)", columns, [[100, 1.0]]),
+    ]
+    rows = compared({"relation-head": tables}).rows
+    assert [row[2:] for row in rows] == [["≤ 50", 49.0, "yes"], ["≤ 50", 51.0, "no"]]
+    result = {"what": "W", "about": {}, "tables": [vars(table) for table in tables]}
+    assert page({"relation-head": result}, "x.json").index("## Targets") > 0
+
+
+def test_targets_are_of_benchmarks() -> None:
+    assert {target.benchmark for target in TARGETS} <= set(BENCHMARKS)
+
+
+def test_the_command_tells_nothing_of_the_machine() -> None:
+    args = ["gru", "--model", "/home/me/model best", "--data", "corpus/dev.spacy"]
+    shown = "python -m benchmarks gru --model 'model best' --data corpus/dev.spacy"
+    assert command(args) == shown

@@ -30,7 +30,7 @@ def RelationModel(
 
     An entity is its last token and the embedding of that token's tag, equation 3:
     g = h ∘ l. The output is (m, m, R) for each text of m entities, before the sigmoid;
-    the diagonal has no meaning. A text of no entities gets (0, 0, R), and its gradient is zero.
+    zeros on the diagonal. A text of no entities gets (0, 0, R), and its gradient is zero.
 
     tok2vec: The shared layers, usually a listener.
     encode: The RE-specific layers, e.g. `spacy_deeper.BiRNN.v1`; its depth may be 0.

@@ -238,7 +238,8 @@ class RelationScorer(TrainablePipe):
             entities = [self._entities(ents[i]) for i in paired]
             logits = self.model.predict(([docs[i] for i in paired], entities))
             for i, values in zip(paired, logits, strict=True):
-                scores[i] = self.model.ops.sigmoid(values)
+                # In place: of a long doc, these are the largest arrays.
+                scores[i] = self.model.ops.sigmoid(values, inplace=True)
         return scores
 
     def set_annotations(self, docs: Iterable[Doc], scores: Sequence[Floats3d]) -> None:

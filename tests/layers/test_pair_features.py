@@ -5,9 +5,11 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 from torch.nn.functional import cosine_similarity
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from spacy_deeper.layers.pytorch.pair_features import DISTANCES, all_pairs, mirror
-from spacy_deeper.layers.pytorch.range_max import range_max
+from spacy_deeper.layers.pytorch.pair_features import DISTANCES
+from spacy_deeper.layers.pytorch.pairs import BLOCK
+from spacy_deeper.layers.pytorch.range_max import RangeMax
 from spacy_deeper.layers.pytorch.relation_head import RelationHead as TorchRelationHead
 from spacy_deeper.layers.relation_head import RelationHead
 from spacy_deeper.layers.torch_layer import shim_of
@@ -49,38 +51,26 @@ def test_range_max(n: int) -> None:
     ranges = [(i, j) for i in range(n) for j in range(i + 1, n + 1)]
     starts, stops = torch.tensor(ranges).T
     expected = torch.stack([rows[i:j].max(dim=0).values for i, j in ranges])
-    torch.testing.assert_close(range_max(rows, starts, stops), expected, rtol=0, atol=0)
+    torch.testing.assert_close(RangeMax(rows)(starts, stops), expected, rtol=0, atol=0)
+    growing = RangeMax(rows)
+    order = torch.argsort(stops - starts)
+    for at in order.split(3):
+        torch.testing.assert_close(growing(starts[at], stops[at]), expected[at], rtol=0, atol=0)
     if n < 8:
-        assert gradcheck(lambda x: range_max(x, starts, stops), (rows,))
+        assert gradcheck(lambda x: RangeMax(x)(starts, stops), (rows,))
 
 
 def test_the_gradient_of_a_maximum_is_one() -> None:
     """Also where both halves of a range hold it, and where several rows do."""
     rows = torch.zeros(5, 1, requires_grad=True)
-    range_max(rows, torch.tensor([0, 1]), torch.tensor([5, 4])).sum().backward()
+    RangeMax(rows)(torch.tensor([0, 1]), torch.tensor([5, 4])).sum().backward()
     assert float(rows.grad.sum()) == pytest.approx(2.0)
     assert (rows.grad >= 0).all()
 
 
 def test_no_ranges() -> None:
     empty = torch.zeros(0, dtype=torch.int64)
-    assert range_max(torch.randn(3, 2), empty, empty).shape == (0, 2)
-
-
-@pytest.mark.parametrize("sizes", [[], [0], [1], SIZES])
-def test_all_pairs(sizes: list[int]) -> None:
-    starts = numpy.cumsum([0, *sizes])
-    expected = [
-        (start + i, start + j)
-        for start, size in zip(starts, sizes, strict=False)
-        for i in range(size)
-        for j in range(size)
-    ]
-    lengths = torch.tensor(sizes, dtype=torch.int64)
-    heads, tails = all_pairs(lengths, torch.device("cpu"))
-    assert list(zip(heads.tolist(), tails.tolist(), strict=True)) == expected
-    mirrored = [expected[i] for i in mirror(lengths, torch.device("cpu")).tolist()]
-    assert mirrored == [(j, i) for i, j in expected]
+    assert RangeMax(torch.randn(3, 2))(empty, empty).shape == (0, 2)
 
 
 def one_pair(
@@ -115,15 +105,48 @@ def one_pair(
 
 @each_feature
 @each_scorer
-def test_pair_by_pair(hidden: int, features: dict, monkeypatch) -> None:
+@pytest.mark.parametrize("block", [1, 4, BLOCK])
+def test_pair_by_pair(block: int, hidden: int, features: dict, monkeypatch) -> None:
+    monkeypatch.setattr("spacy_deeper.layers.pytorch.pairs.BLOCK", block)
     module = make_head(hidden, features)
     g, sizes, mentions, tokens = inputs()
-    scores = module(g, sizes, mentions, tokens)
-    pairs = zip(*(x.tolist() for x in all_pairs(sizes, g.device)), strict=True)
-    expected = torch.stack([one_pair(module, g, tokens, i, j) for i, j in pairs])
-    torch.testing.assert_close(scores, expected)
-    monkeypatch.setattr("spacy_deeper.layers.pytorch.pair_features.BLOCK", 3)
-    torch.testing.assert_close(module(g, sizes, mentions, tokens), expected)
+    scores = module(g, sizes, mentions, tokens).split([size**2 for size in SIZES])
+    start = 0
+    for size, of_text in zip(SIZES, scores, strict=True):
+        for place, score in enumerate(of_text):
+            i, j = start + place // size, start + place % size
+            expected = torch.zeros(R) if i == j else one_pair(module, g, tokens, i, j)
+            torch.testing.assert_close(score, expected.double())
+        start += size
+
+
+class Shapes(TorchDispatchMode):
+    """Notes the shape of all that is made while it is on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: set[torch.Size] = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        made = result if isinstance(result, tuple | list) else [result]
+        self.found |= {tensor.shape for tensor in made if isinstance(tensor, torch.Tensor)}
+        return result
+
+
+@pytest.mark.skipif(not hasattr(torch, "compile"), reason="torch 1 has other modes")
+@each_scorer
+def test_beside_the_scores_memory_is_that_of_a_block(hidden: int, monkeypatch) -> None:
+    block, m = 128, 100
+    monkeypatch.setattr("spacy_deeper.layers.pytorch.pairs.BLOCK", block)
+    module = TorchRelationHead(P, R, H, "tanh", hidden, **FEATURES["all"])
+    first = torch.arange(m)
+    mentions = torch.stack([first, first, first % 3], dim=1)
+    with torch.no_grad(), Shapes() as shapes:
+        module(torch.randn(m, P), torch.tensor([m]), mentions, torch.randn(m, W))
+    shapes.found.remove(torch.Size([m**2, R]))
+    levels = m.bit_length()  # of the sparse table over the tokens
+    assert max(map(torch.Size.numel, shapes.found)) <= max(block * max(W, hidden), m * levels * W)
 
 
 @each_scorer

@@ -7,7 +7,7 @@ from torch.nn.functional import cosine_similarity
 
 from spacy_deeper.layers.distmult import DistMult
 from spacy_deeper.layers.pytorch.distmult import DistMult as TorchDistMult
-from spacy_deeper.layers.pytorch.pairs import BLOCK, blocks
+from spacy_deeper.layers.pytorch.pairs import BLOCK, blocks, cuts
 from spacy_deeper.layers.pytorch.relation_head import RelationHead as TorchRelationHead
 from spacy_deeper.layers.relation_head import RelationHead
 from spacy_deeper.layers.torch_layer import shim_of
@@ -38,7 +38,13 @@ def equation_6(
 
 def pair_by_pair(score, entities: torch.Tensor, sizes: list[int]) -> torch.Tensor:
     """Score the ordered pairs of each text with a plain double loop: (Σ m², R)."""
-    pairs = [score(g_i, g_j) for g in entities.split(sizes) for g_i in g for g_j in g]
+    nothing = entities.new_zeros(R)  # of an entity and itself
+    pairs = [
+        nothing if i == j else score(g[i], g[j])
+        for g in entities.split(sizes)
+        for i in range(len(g))
+        for j in range(len(g))
+    ]
     return torch.stack(pairs) if pairs else torch.zeros(0, R)
 
 
@@ -128,30 +134,46 @@ def test_an_unknown_activation() -> None:
 
 
 @pytest.mark.parametrize(
-    "sizes", [[], [0], [3], [2, 2, 2], [9, 1, 1, 9], [1, 300, 1, 2], [400, 400]]
+    "sizes", [[], [0], [1], [2], [3], [0, 1], [2, 2, 2], [9, 1, 1, 9], [1, 5, 1, 2], [7, 0, 7]]
 )
-def test_blocks_bound_the_padding(sizes):
-    """Every text is in one block; a block of several texts stays small when padded."""
-    found = blocks(sizes)
-    assert [i for block in found for i in range(*block.indices(len(sizes)))] == [*range(len(sizes))]
-    for block in found:
-        texts = sizes[block]
-        assert len(texts) <= 1 or len(texts) * max(texts) ** 2 <= BLOCK
+@pytest.mark.parametrize("size", [1, 9, 10, 20, 10_000])
+def test_blocks_have_each_pair_once(sizes: list[int], size: int, monkeypatch) -> None:
+    """First and second entity, and where the scores of both directions go."""
+    monkeypatch.setattr("spacy_deeper.layers.pytorch.pairs.BLOCK", size)
+    lengths = torch.tensor(sizes, dtype=torch.int64)
+    texts = torch.repeat_interleave(torch.arange(len(sizes)), lengths).tolist()
+    ordered = [(i, j) for i, a in enumerate(texts) for j, b in enumerate(texts) if a == b]
+    found = []
+    for block in blocks(lengths, torch.device("cpu")):
+        assert len(block.rows) * block.rows.shape[1] * block.columns.shape[1] <= max(size, *sizes)
+        for heads, tails, places in block.directions:
+            pairs = list(zip(heads.tolist(), tails.tolist(), strict=True))
+            assert [ordered[place] for place in places.tolist()] == pairs
+            found += pairs
+    assert sorted(found) == [(i, j) for i, j in ordered if i != j]
+
+
+@pytest.mark.parametrize("sizes", [[9, 1, 1, 9], [1, 300, 1, 2], [400, 400], [2] * 5_000])
+def test_cuts_bound_the_padding(sizes: list[int]) -> None:
+    for texts, heads in cuts(sizes):
+        found = sizes[texts]
+        assert len(found) * (heads.stop - heads.start) * (max(found) - heads.start) <= BLOCK
 
 
 @pytest.mark.parametrize("layer", [DistMult, RelationHead])
-def test_blocks_do_not_matter(layer, monkeypatch):
-    """Scores and gradients are the same in one block and in a block for each text."""
+def test_blocks_do_not_matter(layer, monkeypatch) -> None:
+    """Scores and gradients are the same in one block and in many."""
     sizes = [3, 0, 5, 1, 2]
     entities = numpy.random.default_rng(0).normal(size=(sum(sizes), 6)).astype("float32")
     model = layer(nI=6, nO=2)
     model.initialize()
     results = []
-    for size in (1, 10_000):
+    for size in (1, 7, 10_000):
         monkeypatch.setattr("spacy_deeper.layers.pytorch.pairs.BLOCK", size)
         scores, backprop = model.begin_update((entities, sizes))
         results.append((scores, backprop([numpy.ones_like(score) for score in scores])))
-    (scores, gradient), (expected, expected_gradient) = results
-    for one, other in zip(scores, expected, strict=True):
-        numpy.testing.assert_allclose(one, other, atol=1e-6)
-    numpy.testing.assert_allclose(gradient, expected_gradient, atol=1e-5)
+    *others, (expected, expected_gradient) = results
+    for scores, gradient in others:
+        for one, other in zip(scores, expected, strict=True):
+            numpy.testing.assert_allclose(one, other, atol=1e-6)
+        numpy.testing.assert_allclose(gradient, expected_gradient, atol=1e-5)

@@ -1,3 +1,5 @@
+from itertools import combinations
+
 import numpy
 import pytest
 import torch
@@ -69,7 +71,7 @@ def test_an_entity_is_its_last_token_beside_its_tag(docs: list[Doc]) -> None:
         g = [numpy.concatenate([tokens[token], tags[tag]]) for token, tag in entities]
         for i, g_i in enumerate(g):
             for j, g_j in enumerate(g):
-                expected = [g_i @ numpy.diag(diagonal) @ g_j for diagonal in diagonals]
+                expected = [(i != j) * g_i @ numpy.diag(diagonal) @ g_j for diagonal in diagonals]
                 numpy.testing.assert_allclose(output[i, j], expected, atol=1e-5)
 
 
@@ -100,19 +102,19 @@ def test_gradients_of_entities_that_end_at_one_token_add_up(docs: list[Doc]) -> 
     model.initialize(X=(docs, ENTITIES))
     scores, backprop = model.begin_update((docs, ENTITIES))
     total = numpy.zeros_like(rows.rows[0])
-    for entity in range(3):
-        # Rows of their own for the entities: what each sends back alone.
+    for pair in combinations(range(3), 2):
+        # What each pair sends back alone.
         d_scores = [numpy.zeros_like(text) for text in scores]
-        d_scores[0][entity, entity] = 1
+        d_scores[0][pair] = 1
         _, alone = model.begin_update((docs, ENTITIES))
         alone(d_scores)
         dX = rows.gradients.pop()
         assert [numpy.abs(row).max() > 0 for row in dX[0]] == [
-            i == ENTITIES[0][entity, 0] for i in range(5)
+            i in [ENTITIES[0][entity, 0] for entity in pair] for i in range(5)
         ]
         total += dX[0]
     d_scores = [numpy.zeros_like(text) for text in scores]
-    d_scores[0][range(3), range(3)] = 1
+    d_scores[0][numpy.triu_indices(3, 1)] = 1
     backprop(d_scores)
     numpy.testing.assert_allclose(rows.gradients.pop()[0], total, atol=1e-5)
 
@@ -128,7 +130,7 @@ def test_texts_without_entities_send_zeros_back(docs: list[Doc]) -> None:
         rows.gradients.clear()
         assert [g.shape for g in gradients] == [(len(doc), WIDTH) for doc in docs]
         for gradient, of_text in zip(gradients, entities, strict=True):
-            assert numpy.abs(gradient).max(initial=0) > 0 if len(of_text) else not gradient.any()
+            assert gradient.any() == (len(of_text) > 1)
 
 
 def test_no_tokens_at_all(make_docs) -> None:
@@ -222,7 +224,8 @@ def test_what_stands_for_an_entity(docs: list[Doc], entity: str) -> None:
         ]
         for i, g_i in enumerate(g):
             for j, g_j in enumerate(g):
-                numpy.testing.assert_allclose(output[i, j], diagonals @ (g_i * g_j), atol=1e-5)
+                expected = (i != j) * diagonals @ (g_i * g_j)
+                numpy.testing.assert_allclose(output[i, j], expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("entity", STATES)

@@ -1,10 +1,11 @@
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import dropout as drop
 
-from .pairs import PairScorer
+from .pairs import blocks
 
 
-class DistMult(PairScorer):
+class DistMult(nn.Module):
     """Equation 4 of Crone (2020): DISTMULT_k(g_i, g_j) = g_iᵀ · diag(M_k) · g_j.
 
     From Yang et al. (2014). Symmetric in i and j. Only the diagonals are stored: M (R, p).
@@ -15,10 +16,17 @@ class DistMult(PairScorer):
         self.diagonals = nn.Parameter(torch.empty(nO, nI))
         nn.init.normal_(self.diagonals, std=nI**-0.5)
 
-    def all_pairs(self, g: Tensor) -> Tensor:
-        """Score every ordered pair of each text: g (B, m, p) to (B, m, m, R).
+    def forward(self, entities: Tensor, sizes: Tensor, *, dropout: float = 0.0) -> Tensor:
+        """Score the pairs of each text.
 
-        One batched matrix product a relation, never a tensor of pairs by p.
+        entities: (M, p), g of equation 3 for the entities of all texts.
+        sizes: (B,), entities per text.
+        dropout: The rate on the entities.
+        RETURNS: (Σ m², R), before any sigmoid: text by text, head by head, tail by tail. Zeros
+            where these are the same entity.
         """
-        heads = g[:, None] * self.diagonals[None, :, None, :]  # (B, R, m, p)
-        return (heads @ g[:, None].transpose(2, 3)).permute(0, 2, 3, 1)
+        g = drop(entities, dropout, self.training)
+        scores = g.new_zeros((int((sizes**2).sum()), len(self.diagonals)))
+        for pairs in blocks(sizes, g.device):
+            scores[pairs.there] = scores[pairs.back] = pairs.products(g, self.diagonals)
+        return scores

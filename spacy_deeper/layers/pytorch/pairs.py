@@ -1,44 +1,92 @@
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn.functional import embedding
 
-from .packing import pad
+# Padded pairs that are scored at once: bounds memory, however many entities there are. Of fewer,
+# more of what is between the layers stays in a processor's cache.
+BLOCK = 2**12
 
-# Padded pairs that are scored at once, if a single text has no more: bounds what padding costs.
-BLOCK = 2**16
 
+@dataclass
+class Pairs:
+    """U pairs of two entities of one text, i < j, in either direction.
 
-class PairScorer(nn.Module):
-    """Scores all ordered pairs of entities of each text, by `all_pairs`."""
+    first, second: (U,), the entities i and j, as rows of all texts' entities.
+    there, back: (U,), where (i, j) and (j, i) are among all scores: text by text, head by head,
+        tail by tail.
+    rows, columns: (B, n) and (B, m), the entities of a padded table that has all pairs.
+    cells: Three times (U,), the place of each pair in that table.
+    """
 
-    def all_pairs(self, g: Tensor) -> Tensor:
-        """Score every ordered pair of each text: g (B, m, p) to (B, m, m, R)."""
-        raise NotImplementedError
+    first: Tensor
+    second: Tensor
+    there: Tensor
+    back: Tensor
+    rows: Tensor
+    columns: Tensor
+    cells: tuple[Tensor, Tensor, Tensor]
 
-    def forward(self, entities: Tensor, sizes: Tensor, *, dropout: float = 0.0) -> Tensor:
-        """Score the pairs of each text.
+    @property
+    def directions(self) -> tuple[tuple[Tensor, Tensor, Tensor], ...]:
+        """Each direction's heads, tails, and where their scores go."""
+        return (self.first, self.second, self.there), (self.second, self.first, self.back)
 
-        entities: (M, p), g of equation 3 for the entities of all texts.
-        sizes: (B,), entities per text.
-        dropout: The rate on the entities.
-        RETURNS: (Σ m², R), before any sigmoid: text by text, head by head, tail by tail; i = j
-            included.
+    def products(self, x: Tensor, diagonals: Tensor) -> Tensor:
+        """Return x_iᵀ · diag(d) · x_j for each pair and diagonal, (U, R).
+
+        One batched matrix product, never a tensor of pairs by p.
+
+        x: (M, p), a row for each entity. diagonals: (R, p).
         """
-        g = nn.functional.dropout(entities, dropout, self.training)
-        scores = []
-        for texts in blocks(sizes.tolist()):
-            rows, g = g.tensor_split([int(sizes[texts].sum())])
-            padded, mask = pad(rows, sizes[texts])
-            scores.append(self.all_pairs(padded)[mask[:, :, None] & mask[:, None, :]])
-        return torch.cat(scores)
+        rows = embedding(self.rows, x)[:, :, None] * diagonals  # (B, n, R, p)
+        table = rows.flatten(1, 2) @ embedding(self.columns, x).transpose(1, 2)
+        text, i, j = self.cells
+        return table.unflatten(1, rows.shape[1:3])[text, i, :, j]
 
 
-def blocks(sizes: list[int]) -> list[slice]:
-    """Cut the texts into runs that, padded to their largest, have at most `BLOCK` pairs."""
-    found = []
+def blocks(sizes: Tensor, device: torch.device) -> Iterator[Pairs]:
+    """Give all pairs of each text, in blocks of at most `BLOCK` cells.
+
+    sizes: (B,), entities per text, on the CPU.
+    """
+    on_cpu = sizes.tolist()
+    sizes = sizes.to(device)
+    starts = torch.cumsum(sizes, 0) - sizes
+    squares = torch.cumsum(sizes**2, 0) - sizes**2
+    for texts, heads in cuts(on_cpu):
+        start, size = starts[texts, None], sizes[texts, None]
+        i = torch.arange(heads.start, heads.stop, device=device)
+        j = torch.arange(heads.start, max(on_cpu[texts]), device=device)
+        # Beyond a text's entities are others', or none at all: no pair is there.
+        rows, columns = ((start + x).clamp(max=sum(on_cpu) - 1) for x in (i, j))
+        text, a, b = torch.where((i[:, None] < j) & (j < size[:, :, None]))
+        i, j = i[a], j[b]
+        start, size, square = (x[texts][text] for x in (starts, sizes, squares))
+        there, back = square + i * size + j, square + j * size + i
+        yield Pairs(start + i, start + j, there, back, rows, columns, (text, a, b))
+
+
+def cuts(sizes: list[int]) -> Iterator[tuple[slice, slice]]:
+    """Cut the texts into runs, and a large text's entities too, for small tables of pairs.
+
+    A table has these entities i of each text of a run, by all that are not before the first of
+    them: at most `BLOCK` cells, or one i.
+    """
+    runs = []
     start = largest = 0
-    for i, size in enumerate(sizes):
+    for stop, size in enumerate(sizes):
         largest = max(largest, size)
-        if i > start and (i - start + 1) * largest**2 > BLOCK:
-            found.append(slice(start, i))
-            start, largest = i, size
-    return [*found, slice(start, len(sizes))]
+        if stop > start and (stop - start + 1) * largest**2 > BLOCK:
+            runs.append(slice(start, stop))
+            start, largest = stop, size
+    for texts in [*runs, slice(start, len(sizes))]:
+        largest = max(sizes[texts], default=0)
+        n_texts = len(sizes[texts])
+        first = 0
+        while first < largest - 1:  # the last entity has none after it
+            stop = min(largest, first + max(1, BLOCK // (n_texts * (largest - first))))
+            yield texts, slice(first, stop)
+            first = stop

@@ -2,28 +2,44 @@ import torch
 from torch import Tensor
 
 
-def range_max(rows: Tensor, starts: Tensor, stops: Tensor) -> Tensor:
-    """Return the maximum over each range of rows, column by column.
+class RangeMax:
+    """Finds the maximum over ranges of rows, column by column.
 
     A sparse table (Bender and Farach-Colton 2000): its level k has the maximum of the 2^k rows from
     each row on, and any range is two of these that may overlap. Building takes O(N log n) for
     ranges of up to n rows, and each range then two rows, however long it is.
 
-    rows: (N, w). starts, stops: (U,), the first row of a range and the one after its last; no
-        range is empty.
-    RETURNS: (U, w). The gradient goes to the rows that have the maximum, in equal parts.
+    rows: (N, w).
     """
-    if len(starts) == 0:
-        return rows.new_zeros((0, rows.shape[1]))
-    lengths = stops - starts
-    powers = 2 ** torch.arange(int(lengths.max()).bit_length(), device=rows.device)
-    levels = torch.bucketize(lengths, powers, right=True) - 1
-    table = [rows]
-    for power in powers[:-1].tolist():
-        below = table[-1]
-        # The last rows have no 2^k rows after them; no range asks for theirs.
-        table.append(torch.cat([torch.maximum(below[:-power], below[power:]), below[-power:]]))
-    flat = torch.cat(table)
-    starts = starts + levels * len(rows)
-    stops = stops + levels * len(rows) - powers[levels]
-    return torch.maximum(flat.index_select(0, starts), flat.index_select(0, stops))
+
+    def __init__(self, rows: Tensor) -> None:
+        self.levels = [rows]
+        self.table = rows
+
+    def __call__(self, starts: Tensor, stops: Tensor) -> Tensor:
+        """Return the maximum over each range.
+
+        starts, stops: (U,), the first row of a range and the one after its last; no range is empty.
+        RETURNS: (U, w). The gradient goes to the rows that have the maximum, in equal parts.
+        """
+        if len(starts) == 0:
+            return self.table.new_zeros((0, self.table.shape[1]))
+        lengths = stops - starts
+        self._reach(int(lengths.max()))
+        powers = 2 ** torch.arange(len(self.levels), device=starts.device)
+        levels = torch.bucketize(lengths, powers, right=True) - 1
+        starts = starts + levels * len(self.levels[0])
+        stops = stops + levels * len(self.levels[0]) - powers[levels]
+        return torch.maximum(self.table.index_select(0, starts), self.table.index_select(0, stops))
+
+    def _reach(self, longest: int) -> None:
+        """Add levels for ranges of so many rows."""
+        n_levels = longest.bit_length()
+        if len(self.levels) >= n_levels:
+            return
+        while len(self.levels) < n_levels:
+            power, below = 2 ** (len(self.levels) - 1), self.levels[-1]
+            # The last rows have no 2^k rows after them; no range asks for theirs.
+            longer = [torch.maximum(below[:-power], below[power:]), below[-power:]]
+            self.levels.append(torch.cat(longer))
+        self.table = torch.cat(self.levels)

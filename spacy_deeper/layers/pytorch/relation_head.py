@@ -1,21 +1,23 @@
-from torch import Tensor, nn
+from torch import Tensor, cat, nn
 from torch.nn.functional import dropout as drop
-from torch.nn.functional import normalize
+from torch.nn.functional import embedding, normalize
 
 from .distmult import DistMult
 from .ffnn import ACTIVATIONS
 from .pair_features import PairFeatures
-from .pairs import PairScorer
+from .pairs import blocks
+from .range_max import RangeMax
 
 
-class RelationHead(PairScorer):
+class RelationHead(nn.Module):
     """Equations 4 to 6 of Crone (2020), for all ordered pairs of a text's entities at once.
 
     (5) f_i = FFNN(r1)(g_i)
     (6) s_ij = FFNN(r2)(f_i ∘ f_j ∘ cos(f_i, f_j) ∘ DISTMULT(g_i, g_j)), linear
 
     The weights of r2 are one matrix over the concatenation, as in the paper; the products with
-    its four parts are taken apart, so that the concatenation (pairs by 2h + 1 + R) never exists.
+    its parts are taken apart, so that the concatenation (pairs by 2h + 1 + R) never exists. Pairs
+    go through in blocks: what exists at once, beside the scores, does not grow with their number.
 
     Beyond the paper, if asked for: more features of a pair in the concatenation (`PairFeatures`),
     and a hidden layer in FFNN(r2), s_ij = W(r3) · dropout(activation(r2(...))) + b(r3).
@@ -47,9 +49,7 @@ class RelationHead(PairScorer):
         self.r3 = nn.Linear(scorer_hidden, nO) if scorer_hidden else None
         # Few pairs are related: a fresh model starts from 2% instead of 50%.
         nn.init.constant_((self.r2 if self.r3 is None else self.r3).bias, -4.0)
-        self.features = None
-        if nH or distance or nV:
-            self.features = PairFeatures(scorer_hidden or nO, nH, distance, (nV + 1) // 2)
+        self.features = PairFeatures(scorer_hidden or nO, nH, distance, (nV + 1) // 2)
 
     def forward(
         self,
@@ -62,28 +62,34 @@ class RelationHead(PairScorer):
     ) -> Tensor:
         """Score the pairs of each text.
 
+        entities: (M, p), g of equation 3 for the entities of all texts.
+        sizes: (B,), entities per text.
         mentions, tokens: What `PairFeatures` reads, if it is asked for.
         dropout: The rate on the entities, the tokens between them, and the hidden layer.
-        The others, and what is returned, are those of `PairScorer`.
+        RETURNS: (Σ m², R), before any sigmoid: text by text, head by head, tail by tail. Zeros
+            where these are the same entity.
         """
-        scores = super().forward(entities, sizes, dropout=dropout)
-        if self.features is not None:
-            scores = scores + self.features(sizes, mentions, tokens, dropout)
-        if self.r3 is not None:
-            scores = self.r3(drop(self.activation(scores), dropout, self.training))
-        return scores
-
-    def all_pairs(self, g: Tensor) -> Tensor:
-        """Apply r2 to every ordered pair of each text: g (B, m, p) to (B, m, m, R)."""
+        g = drop(entities, dropout, self.training)
         f = self.activation(self.r1(g))
         unit = normalize(f, dim=-1, eps=1e-6)
-        cosine = unit @ unit.transpose(1, 2)
         h, n_labels = f.shape[-1], len(self.distmult.diagonals)
-        head, tail, cos, distmult = self.r2.weight.split([h, h, 1, n_labels], dim=1)
-        return (
-            (f @ head.T)[:, :, None]
-            + (f @ tail.T)[:, None, :]
-            + cosine[..., None] * cos[:, 0]
-            + self.distmult.all_pairs(g) @ distmult.T
-            + self.r2.bias
-        )
+        head, tail, products = self.r2.weight.split([h, h, 1 + n_labels], dim=1)
+        heads, tails = f @ head.T + self.r2.bias, f @ tail.T
+        between = None if tokens is None else RangeMax(tokens)
+        scores = g.new_zeros((int((sizes**2).sum()), n_labels))
+        for pairs in blocks(sizes, g.device):
+            cosine = pairs.products(unit, unit.new_ones(1, h))
+            distmult = pairs.products(g, self.distmult.diagonals)
+            # What does not depend on the direction is computed once for both.
+            shared = cat([cosine, distmult], dim=1) @ products.T
+            for part in self.features.shared(pairs, mentions, between, dropout):
+                shared += part
+            for i, j, place in pairs.directions:
+                s = shared + embedding(i, heads)
+                s += embedding(j, tails)
+                for part in self.features.directed(i, j, mentions):
+                    s += part
+                if self.r3 is not None:
+                    s = self.r3(drop(self.activation(s), dropout, self.training))
+                scores[place] = s
+        return scores
