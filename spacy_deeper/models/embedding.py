@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from spacy.tokens import Doc
@@ -36,8 +37,28 @@ def JointEmbed(
     parts = [part for part in (contextual, static, char, casing) if part is not None]
     if not parts:
         raise ValueError(Errors.D205)
-    joint: EmbedT = concatenate(*parts)
+    joint = side_by_side(parts)
     return chain(joint, TokenDropout(token_dropout)) if token_dropout else joint
+
+
+def side_by_side(parts: list[EmbedT]) -> EmbedT:
+    """Do what Thinc's `concatenate` does, but if nothing learns, each text by itself.
+
+    Fresh memory for all texts at once would cost more than what is done with it.
+    """
+    joint: EmbedT = concatenate(*parts)
+    if len(parts) > 1:
+        joint._func = partial(concatenate_texts, joint._func)
+    return joint
+
+
+def concatenate_texts(
+    theirs: Callable[..., Any], model: EmbedT, docs: list[Doc], is_train: bool
+) -> Any:
+    if is_train:
+        return theirs(model, docs, is_train)
+    Ys = [layer.predict(docs) for layer in model.layers]
+    return [model.ops.xp.concatenate(Y, axis=1) for Y in zip(*Ys, strict=True)], lambda dYs: []
 
 
 def of_known_width(listening: EmbedT) -> EmbedT:

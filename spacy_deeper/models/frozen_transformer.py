@@ -155,16 +155,17 @@ def encode(model: Model, docs: list[Doc]) -> list[Floats3d]:
     """Return the chosen layers of each doc's tokens, (n, layers, width)."""
     from spacy_transformers.align import apply_alignment
     from thinc.api import torch2xp
-    from torch import cat
 
     batch = model.get_ref("transformer").predict(docs)
     hidden = batch.model_output.hidden_states
     hidden = hidden if model.attrs["layers"] == "all" else hidden[-1:]
-    pieces = cast(Floats2d, torch2xp(cat(hidden, dim=-1).flatten(0, 1)))
-    aligned = apply_alignment(model.ops, batch.align, pieces)[0]
-    pooled = pool(model.get_ref("pooling"), aligned)
-    rows = pooled.reshape((len(pooled), len(hidden), -1))
-    return split_rows(model, rows, [len(doc) for doc in docs])
+    lengths, width = [len(doc) for doc in docs], hidden[0].shape[-1]
+    rows = cast(Floats3d, model.ops.alloc((sum(lengths), len(hidden), width)))
+    for i, layer in enumerate(hidden):  # and not all at once, which fits no cache
+        pieces = cast(Floats2d, torch2xp(layer.flatten(0, 1)))
+        aligned = apply_alignment(model.ops, batch.align, pieces)[0]
+        rows[:, i] = pool(model.get_ref("pooling"), aligned)
+    return split_rows(model, rows, lengths)
 
 
 def pool(pooling: Model[Ragged, Floats2d], pieces: Ragged) -> Floats2d:

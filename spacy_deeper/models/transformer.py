@@ -133,9 +133,11 @@ class SavedTransformer:
 
     def prepare(self, transformer: Any) -> None:
         """Do once what concerns a transformer wherever its weights are from."""
+        from ..layers.pytorch.bert import speed_up_bert
         from ..layers.pytorch.linear import speed_up
 
         speed_up(transformer)
+        speed_up_bert(transformer)
         if self.frozen_layers is not None:
             freeze(transformer, self.frozen_layers, self.casing)
 

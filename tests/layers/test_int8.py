@@ -1,12 +1,14 @@
 """Layers with weights of 8 bits, compared with what numpy makes of their whole numbers."""
 
+from copy import deepcopy
+
 import numpy
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from spacy_deeper.layers.pytorch import int8
+from spacy_deeper.layers.pytorch import int8_product
 from spacy_deeper.layers.pytorch.birnn import StackedBiRNN
 from spacy_deeper.layers.pytorch.fast_gru import GRU
 from spacy_deeper.layers.pytorch.int8 import BLOCK, Int8GRU, Int8Linear, Int8LSTM, quantize_rows
@@ -17,12 +19,15 @@ LAYERS = {"gru": (GRU, Int8GRU), "lstm": (nn.LSTM, Int8LSTM)}
 WIDE = 160  # a layer of so many inputs and outputs is large enough
 
 
-@pytest.fixture(params=[True, False], ids=["int_mm", "float"])
+@pytest.fixture(params=["vnni", "int_mm", "float"])
 def either_product(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take torch's int8 product, or do without."""
-    if request.param and not int8.has_int_mm():
-        pytest.skip("this torch has no int8 product on this CPU")
-    monkeypatch.setattr(int8, "has_int_mm", lambda: request.param)
+    """Take one of torch's int8 products, or do without."""
+    there = {"vnni": int8_product.has_vnni(), "int_mm": int8_product.has_int_mm(), "float": True}
+    if not there[request.param]:
+        pytest.skip("this torch has no such product on this CPU")
+    monkeypatch.setattr(int8_product, "MIN_OUTPUTS", 0)
+    monkeypatch.setattr(int8_product, "has_vnni", lambda: request.param == "vnni")
+    monkeypatch.setattr(int8_product, "has_int_mm", lambda: request.param != "float")
 
 
 def rounded(x: numpy.ndarray) -> numpy.ndarray:
@@ -57,6 +62,31 @@ def test_a_linear_layer_multiplies_rounded_inputs_and_weights(
     error = numpy.abs(found.numpy() - expected) / numpy.abs(weight).max(1)
     assert numpy.all(error < 0.02)
     assert numpy.median(error) < 1e-4 if error.size else True
+
+
+@pytest.mark.usefixtures("either_product")
+def test_weights_loaded_later_count() -> None:
+    layer, other = (Int8Linear(random_linear(24, 16)).eval() for _ in range(2))
+    x = torch.randn(5, 24)
+    assert not torch.equal(layer(x), other(x))
+    layer.load_state_dict(other.state_dict())
+    assert torch.equal(layer(x), other(x))
+    assert torch.equal(deepcopy(layer)(x), other(x))
+
+
+@pytest.mark.usefixtures("either_product")
+def test_layers_joined_are_the_same() -> None:
+    layers = [Int8Linear(random_linear(24, n)).eval() for n in (16, 8)]
+    x = torch.randn(3, 5, 24)
+    expected = torch.cat([layer(x) for layer in layers], dim=-1)
+    assert torch.allclose(Int8Linear.join(*layers)(x), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.usefixtures("either_product")
+def test_gelu_can_be_left_to_the_layer() -> None:
+    layer = Int8Linear(random_linear(24, 16)).eval()
+    x = torch.randn(BLOCK + 3, 24)
+    assert torch.allclose(layer(x, gelu=True), nn.functional.gelu(layer(x)), atol=1e-5)
 
 
 def test_each_weight_is_off_by_half_a_step_at_most() -> None:

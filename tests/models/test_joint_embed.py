@@ -113,3 +113,13 @@ def test_token_dropout_hides_whole_tokens_in_training(docs: list[Doc]) -> None:
 def test_a_rate_that_hides_too_much(rate: float) -> None:
     with pytest.raises(ValueError, match=r"^\[D201\]"):
         TokenDropout(rate)
+
+
+def test_parts_stand_side_by_side_as_in_training() -> None:
+    vocab = Vocab()
+    docs = [Doc(vocab, words=words) for words in (["Ada", "lives"], [], ["a"])]
+    model = JointEmbed(char=CharBiRNN(width=8, embed_size=4), casing=Casing())
+    model.initialize(X=docs)
+    expected, _ = model(docs, is_train=True)
+    for found, rows in zip(model.predict(docs), expected, strict=True):
+        numpy.testing.assert_allclose(found, rows, atol=1e-6)

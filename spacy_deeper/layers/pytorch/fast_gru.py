@@ -77,6 +77,11 @@ def product(a: Tensor, b: Tensor) -> Tensor:
     return linear(a, b.T, None)
 
 
+def tanh_(x: Tensor) -> Tensor:
+    """Return the tanh, in place: on the CPU, torch's own takes three times as long."""
+    return x.mul_(2).sigmoid_().mul_(2).sub_(1)
+
+
 def predict(data: Tensor, batch_sizes: Tensor, *weights: Tensor) -> Tensor:
     """Return the states, (N, 2H), of both directions beside each other."""
     sizes = batch_sizes.tolist()
@@ -100,7 +105,7 @@ def predict_one(
         h = h[:size]
         from_h = linear(h, w_hh, b_hh)
         rz = from_h[:, : 2 * H].add_(rz_x[t]).sigmoid_()
-        n = n_x[t].addcmul_(rz[:, :H], from_h[:, 2 * H :]).tanh_()
+        n = tanh_(n_x[t].addcmul_(rz[:, :H], from_h[:, 2 * H :]))
         h = torch.lerp(n, h, rz[:, H:], out=after[t])
     return states
 

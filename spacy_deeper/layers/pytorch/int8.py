@@ -10,7 +10,7 @@ does not depend on the other texts of its batch. States of an RNN are in (-1, 1)
 """
 
 from abc import abstractmethod
-from functools import cache
+from copy import copy
 from typing import Any
 
 import torch
@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from ...errors import Errors
-from .fast_gru import last_positions, reversed_positions
+from .fast_gru import last_positions, reversed_positions, tanh_
+from .int8_product import product, reorder, reordered_product
 
 LIMIT = 127
 # Rows that are read at once: what is between x and y then stays in the processor's cache.
@@ -29,19 +30,6 @@ def quantize_rows(weight: Tensor) -> tuple[Tensor, Tensor]:
     """RETURNS (Tuple[Tensor, Tensor]): Q, int8 (nO, nI), and s (nO,), of a weight (nO, nI)."""
     scale = weight.detach().float().abs().amax(1).clamp_(min=1e-12) / LIMIT
     return (weight.detach() / scale[:, None]).round_().to(torch.int8), scale
-
-
-def product(q: Tensor, weight: Tensor) -> Tensor:
-    """Return q Qᵀ in single precision: q int8 (N, nI), weight Q int8 (nO, nI), to (N, nO)."""
-    if has_int_mm():
-        return torch._int_mm(q, weight.t()).float()
-    return q.float() @ weight.t().float()
-
-
-@cache
-def has_int_mm() -> bool:
-    """Whether torch multiplies int8 matrices by oneDNN; what else there is would be slow."""
-    return bool(torch.backends.mkldnn.is_available()) and hasattr(torch, "_int_mm")
 
 
 class Int8(nn.Module):
@@ -73,27 +61,61 @@ class Int8Linear(Int8):
         self.register_buffer("scale", scale)
         bias = None if linear.bias is None else linear.bias.detach().clone()
         self.register_buffer("bias", bias)
+        self._reordered: Tensor | None = None
+
+    @classmethod
+    def join(cls, *layers: "Int8Linear") -> "Int8Linear":
+        """Return one layer for several with the same input and biases: outputs side by side."""
+        joined = copy(layers[0])
+        joined._buffers = {
+            name: torch.cat([getattr(layer, name) for layer in layers]) for name in joined._buffers
+        }
+        joined.out_features = sum(layer.out_features for layer in layers)
+        return joined
 
     @property
     def weight(self) -> Tensor:
         """The weights in single precision, for those who don't call the layer."""
         return self.q_weight * self.scale[:, None]
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return W x + b: x (..., nI) to (..., nO)."""
+    def forward(self, x: Tensor, gelu: bool = False) -> Tensor:
+        """Return W x + b: x (..., nI) to (..., nO).
+
+        gelu: Return its GELU, which costs less here, while the numbers are at hand.
+        """
         self.check(x)
         rows = x.reshape(-1, self.in_features).float()
         y = rows.new_empty((len(rows), self.out_features))
+        reordered = self.reordered()
         for x_block, y_block in zip(rows.split(BLOCK), y.split(BLOCK), strict=True):
             ends = x_block.amax(1, keepdim=True), x_block.amin(1, keepdim=True).neg_()
             largest = torch.maximum(*ends).clamp_(min=1e-12)
             q = torch.mul(x_block, LIMIT / largest).round_().to(torch.int8)
-            block = product(q, self.q_weight).mul_(largest.div_(LIMIT))
-            if self.bias is None:
-                torch.mul(block, self.scale, out=y_block)
+            largest.div_(LIMIT)
+            if reordered is None:
+                block = product(q, self.q_weight).mul_(self.scale)
             else:
-                torch.addcmul(self.bias, block, self.scale, out=y_block)
+                block = reordered_product(q, reordered, self.scale)
+            if self.bias is None:
+                torch.mul(block, largest, out=y_block)
+            else:
+                torch.addcmul(self.bias, block, largest, out=y_block)
+            if gelu:
+                torch.ops.aten.gelu_(y_block)
         return y.reshape(*x.shape[:-1], self.out_features).to(x.dtype)
+
+    def reordered(self) -> Tensor | None:
+        """Return the weights as the processor reads them best, if it does; they are not saved."""
+        if self._reordered is None:
+            self._reordered = reorder(self.q_weight)
+        return self._reordered
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        self._reordered = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_reordered": None}  # it can't be copied or pickled
 
 
 class Int8BiRNN(Int8):
@@ -169,7 +191,7 @@ class Int8GRU(Int8BiRNN):
     def step(self, x: Tensor, h: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
         H = self.hidden_size
         r, z = x[..., : 2 * H].add_(h[..., : 2 * H]).sigmoid_().chunk(2, dim=2)
-        n = x[..., 2 * H :].addcmul_(r, h[..., 2 * H :]).tanh_()
+        n = tanh_(x[..., 2 * H :].addcmul_(r, h[..., 2 * H :]))
         h = torch.lerp(n, cell, z)
         return h, h
 

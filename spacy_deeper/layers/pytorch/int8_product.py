@@ -1,0 +1,71 @@
+"""Products of matrices of whole numbers, by oneDNN.
+
+Where the processor has instructions for them (VNNI), the weights are reordered once to how these
+read them, and scales cost nothing. The inputs have no sign then: 128 is added to each, and oneDNN
+takes it off again.
+"""
+
+from functools import cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+# With fewer outputs, what comes before the product costs what reordered weights save.
+MIN_OUTPUTS = 768
+# oneDNN makes its code anew for each number of rows. So that these are few, there are zeros below.
+ROWS = 32
+OFFSET = 128
+
+
+def product(q: Tensor, weight: Tensor) -> Tensor:
+    """Return q Qᵀ in single precision: q int8 (N, nI), weight Q int8 (nO, nI), to (N, nO)."""
+    if has_int_mm():
+        return torch._int_mm(q, weight.t()).float()
+    return q.float() @ weight.t().float()
+
+
+def reorder(weight: Tensor) -> Tensor | None:
+    """Return a weight Q for `reordered_product`, or None where `product` is better."""
+    if len(weight) < MIN_OUTPUTS or not has_vnni():
+        return None
+    return _reorder(weight)
+
+
+def reordered_product(q: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
+    """Return s (q Qᵀ): q int8 (N, nI), which may be overwritten, scale s (nO,), to (N, nO)."""
+    N = len(q)
+    if N % ROWS:
+        q = functional.pad(q, (0, 0, 0, -N % ROWS))
+    unsigned = q.view(torch.uint8).add_(OFFSET)  # wraps around, as it should
+    zeros = torch.zeros(len(scale), dtype=torch.int32)
+    y: Tensor = torch.ops.onednn.qlinear_pointwise(
+        unsigned, 1.0, OFFSET, weight, scale, zeros, None, 1.0, 0, torch.float32, "none", [], ""
+    )
+    return y[:N]
+
+
+def _reorder(weight: Tensor) -> Tensor:
+    reordered: Tensor = torch.ops.onednn.qlinear_prepack(weight, None)
+    return reordered
+
+
+@cache
+def has_int_mm() -> bool:
+    """Whether torch multiplies int8 matrices by oneDNN; what else there is would be slow."""
+    return bool(torch.backends.mkldnn.is_available()) and hasattr(torch, "_int_mm")
+
+
+@cache
+def has_vnni() -> bool:
+    """Whether torch and the processor have what `reordered_product` takes, and it is exact."""
+    # The largest sums, which what is less than exact gets wrong.
+    q = torch.full((ROWS, 64), 127, dtype=torch.int8)
+    q[1::2] = -127
+    try:
+        if not (torch.backends.mkldnn.is_available() and torch.cpu._is_vnni_supported()):
+            return False
+        found = reordered_product(q.clone(), _reorder(q), torch.ones(ROWS))
+    except (AttributeError, NotImplementedError, RuntimeError, TypeError):
+        return False
+    return torch.equal(found, q.float() @ q.float().t())
