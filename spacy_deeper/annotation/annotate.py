@@ -9,7 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ..cores import n_cores
+from ..devices import n_cores
 from ..errors import Errors
 from . import local, on_ray
 from .annotator import Part, Settings, model_identity

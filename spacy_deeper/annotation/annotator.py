@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from spacy.util import get_package_path, is_package, load_model, minibatch
 
+from ..devices import use_gpu
 from ..errors import Errors
 from ..relations import get_relations
 from .chunks import Chunk
@@ -114,16 +115,10 @@ class Annotator:
 def _set_up(settings: Settings) -> None:
     import torch
     from spacy.cli._util import import_code
-    from thinc.api import require_gpu
 
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
-    if settings.gpu_id >= 0:
-        try:
-            require_gpu(settings.gpu_id)
-        except Exception as err:
-            problem = _reason(err)
-            raise ValueError(Errors.D163.format(gpu_id=settings.gpu_id, problem=problem)) from err
+    use_gpu(settings.gpu_id)
     if settings.code is not None:
         try:
             import_code(settings.code)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from wasabi import msg
 
+from ..devices import use_gpu
 from ..errors import Errors
-from ._util import load_pipeline, one_line, one_line_errors, read_examples, say_good
+from ._util import load_pipeline, one_line_errors, read_examples, say_good
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -89,7 +90,7 @@ def evaluate_cli(
     from ..training.convert import write_atomically
 
     with one_line_errors():
-        _use_gpu(gpu_id)
+        use_gpu(gpu_id)
         if plot is not None:
             from ..evaluation.plots import check_plot, plot_sweep
 
@@ -125,18 +126,6 @@ def evaluate_cli(
         if tune_to is not None:
             _save(nlp, tune_to)
             say_good(f"Saved the pipeline with its tuned thresholds to {tune_to}")
-
-
-def _use_gpu(gpu_id: int) -> None:
-    from thinc.api import require_gpu
-
-    if gpu_id >= 0:
-        try:
-            require_gpu(gpu_id)
-        # No GPU, no cupy, no such ID: each has its own exception.
-        except Exception as err:
-            problem = one_line(err)
-            raise ValueError(Errors.D163.format(gpu_id=gpu_id, problem=problem)) from err
 
 
 def _set_threshold(nlp: "Language", threshold: float) -> None:

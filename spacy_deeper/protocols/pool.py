@@ -14,7 +14,7 @@ from typing import Any
 import srsly
 from tqdm import tqdm
 
-from ..cores import n_cores
+from ..devices import n_cores
 from ..errors import Errors
 from ..training.convert import write_atomically
 from .runs import Run

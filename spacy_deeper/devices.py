@@ -1,0 +1,25 @@
+"""The processors that there are, and the choice of one."""
+
+import os
+
+from .errors import Errors
+
+
+def n_cores() -> int:
+    """Return how many cores this process may use; `os` tells since Python 3.13."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def use_gpu(gpu_id: int) -> None:
+    """Let Thinc compute on a GPU; with -1, on the CPU."""
+    from thinc.api import require_gpu
+
+    if gpu_id < 0:
+        return
+    try:
+        require_gpu(gpu_id)
+    except Exception as err:  # no GPU, no cupy, no such ID: each has its own
+        problem = " ".join(str(err).split())
+        raise ValueError(Errors.D163.format(gpu_id=gpu_id, problem=problem)) from err
