@@ -1,14 +1,16 @@
 """The bridge between Thinc and the torch modules in `layers/pytorch`.
 
-Three things that Thinc's own `PyTorchWrapper` leaves out: a module is built only when its sizes
+Four things that Thinc's own `PyTorchWrapper` leaves out: a module is built only when its sizes
 are known, and rebuilt from its saved sizes when a model is loaded; the dropout rate that spaCy sets
-on Thinc layers reaches torch; and so do an optimizer's averages (`use_averages = true`).
+on Thinc layers reaches torch; so do an optimizer's averages (`use_averages = true`); and a long
+training's memory does not grow.
 """
 
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
+from itertools import count
 from typing import Any, cast
 
 import numpy
@@ -17,7 +19,12 @@ from thinc.api import ArgsKwargs, Model, Shim, torch2xp
 from thinc.types import Ints1d
 
 from ..compat import PyTorchShim, get_torch_default_device, load_weights, xp2torch
+from ..devices import return_memory
 from ..errors import Errors
+
+# Updates, of all layers, after which memory is returned: some dozens of steps.
+RETURN_EVERY = 500
+UPDATES = count(1)
 
 
 def _one_thread() -> None:
@@ -88,6 +95,8 @@ class TorchShim(PyTorchShim):
     def finish_update(self, optimizer: Any) -> None:
         if self._model is not None:
             super().finish_update(optimizer)
+            if next(UPDATES) % RETURN_EVERY == 0:
+                return_memory()
 
     @contextmanager
     def use_params(self, params: dict[Any, Any]) -> Iterator[None]:

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from itertools import count
 from typing import Any, NamedTuple
 
 import numpy
@@ -8,6 +9,8 @@ from spacy.tokens import Doc
 from spacy.vocab import Vocab
 from thinc.api import Model
 
+from spacy_deeper import devices
+from spacy_deeper.layers import torch_layer
 from spacy_deeper.layers.birnn import BiRNN
 from spacy_deeper.layers.char_birnn import CharBiRNN
 from spacy_deeper.layers.crf import CRF, viterbi
@@ -225,3 +228,29 @@ def test_input_of_another_width():
 def test_sizes_are_positive(setting):
     with pytest.raises(ValueError, match=rf"\[D216\].*{setting}.*not 0"):
         CharBiRNN(**{setting: 0})
+
+
+def test_memory_is_returned_in_training(monkeypatch) -> None:
+    """Now and then, whatever layer learns."""
+    returned = []
+    monkeypatch.setattr(torch_layer, "RETURN_EVERY", 3)
+    monkeypatch.setattr(torch_layer, "UPDATES", count(1))
+    monkeypatch.setattr(torch_layer, "return_memory", lambda: returned.append(True))
+    model = CRF(3)
+    model.initialize()
+    for number in range(1, 10):
+        model.finish_update(lambda key, weights, gradient: (weights, gradient))
+        assert len(returned) == number // 3
+
+
+@pytest.mark.parametrize("library", [object(), OSError, TypeError])
+def test_a_c_library_that_can_not_return_memory(monkeypatch, library) -> None:
+    """It lacks the function, or Python does not find it."""
+
+    def load(name: None) -> Any:
+        if isinstance(library, type):
+            raise library
+        return library
+
+    monkeypatch.setattr(devices.ctypes, "CDLL", load)
+    devices.return_memory()
