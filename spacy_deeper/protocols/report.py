@@ -110,7 +110,8 @@ def score_table(md: MarkdownRenderer, result: dict[str, Any]) -> str:
     """RETURNS (str): F1 by row, with the paper's figures below each row."""
     rows = summarize(result["runs"])
     note = ""
-    if len(rows) > MAX_ROWS:
+    # Of a grid the best are of interest; of variants, all that were asked for.
+    if len(rows) > MAX_ROWS and result["protocol"] == "depths":
         rows = sorted(rows, key=lambda row: -row.score("rel_micro_f").mean)[:MAX_ROWS]
         note = f"\n\nThe {MAX_ROWS} best by relations, of {len(summarize(result['runs']))}."
     paper = TABLES.get(result.get("paper") or "", {})

@@ -233,3 +233,10 @@ def test_no_results(tmp_path: Path):
         result = CliRunner().invoke(app, ["report", str(path), "-o", page])
         assert result.exit_code == 1
         assert "[D340]" in result.stderr
+
+
+def test_all_variants_are_shown():
+    runs = [make_run(f"row {i:02}", 0, i / 100) for i in range(20)]
+    text = render([make_results(runs, protocol="variants")], "Results", [None])
+    shown = [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| row")]
+    assert shown == [f"row {i:02}" for i in range(20)]
