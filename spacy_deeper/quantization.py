@@ -33,12 +33,13 @@ def quantize(nlp: "Language") -> int:
     found = list(_modules(nlp))
     if any(int8_layers(shim._model) for _, shim in found):
         raise ValueError(Errors.D450)
-    count = 0
     for component, shim in found:
+        if not isinstance(shim, TorchShim) and not isinstance(shim.model_cls, SavedTransformer):
+            raise ValueError(Errors.D453.format(name=component))
+    count = 0
+    for _, shim in found:
         names = quantizable_layers(shim._model)
         if not isinstance(shim, TorchShim):
-            if not isinstance(shim.model_cls, SavedTransformer):
-                raise ValueError(Errors.D453.format(name=component))
             setattr(shim._model.config, INT8, names)
         to_int8(shim._model, names)
         count += len(names)

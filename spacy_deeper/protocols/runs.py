@@ -52,13 +52,15 @@ class Run:
         what = [options, self.seed, self.settings, files]
         start = self.start(options.get("config", ""))
         if start is not None and start.is_dir():
-            what.append([file_hash(path) for path in sorted(start.rglob("*")) if path.is_file()])
+            paths = sorted(path for path in start.rglob("*") if path.is_file())
+            what.append([(str(path.relative_to(start)), file_hash(path)) for path in paths])
         return hashlib.sha256(srsly.json_dumps(what, sort_keys=True).encode()).hexdigest()
 
     def start(self, config: str) -> Path | None:
         """Return the pipeline whose weights `start_from` begins with, if a config has it."""
         parsed = Config().from_str(config, interpolate=False)
-        if parsed.get("initialize", {}).get("after_init", {}).get("@callbacks") != START:
+        callback = (parsed.get("initialize") or {}).get("after_init") or {}
+        if callback.get("@callbacks") != START:
             return None
         training = {**parsed.get("training", {}), "seed": self.seed}
         text = Config({**parsed, "training": training}, is_interpolated=False).to_str()

@@ -1,5 +1,8 @@
 """Layers with weights of 8 bits, compared with what numpy makes of their whole numbers."""
 
+import os
+import subprocess
+import sys
 from copy import deepcopy
 
 import numpy
@@ -212,3 +215,17 @@ def test_it_does_not_learn() -> None:
 def test_it_runs_on_the_cpu() -> None:
     with pytest.raises(ValueError, match="D454"):
         Int8Linear(nn.Linear(2, 2)).eval()(torch.ones(1, 2, device="meta"))
+
+
+@pytest.mark.parametrize("processor", ["AVX2", "DEFAULT"])
+def test_products_are_exact_on_processors_of_any_kind(processor: str) -> None:
+    """Without VNNI, oneDNN's own sums would be cut at 16 bits."""
+    code = """if True:
+        import torch
+        from spacy_deeper.layers.pytorch.int8_product import exact, product
+        q = torch.randint(-127, 128, (40, 384), dtype=torch.int8)
+        q[::2] = 127
+        assert torch.equal(product(q, q), exact(q, q).float())
+    """
+    env = {**os.environ, "ONEDNN_MAX_CPU_ISA": processor}
+    subprocess.run([sys.executable, "-c", code], env=env, check=True)

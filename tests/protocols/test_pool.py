@@ -130,6 +130,7 @@ def test_a_finished_run_that_began_with_another_pipeline(tmp_path, make_runs):
     assert run.fingerprint(options) == before
     (tmp_path / "seed-0" / "tok2vec" / "model").write_text("other weights")
     assert run.fingerprint(options) != before
+    assert run.start("[initialize]\nafter_init = null\n") is None  # as spaCy writes it
     elsewhere = replace(run, settings={"paths.start": str(tmp_path / "seed-1")})
     assert elsewhere.start(options["config"]) == tmp_path / "seed-1"
 

@@ -2,11 +2,9 @@
 
 torch's attention takes the numbers of a row 16 at once, and those left over one by one, which
 costs more than all others. So keys are padded to a multiple of 16. With weights of 8 bits, queries,
-keys and values are one product of the three layers; and if the processor multiplies numbers of
-half precision (bfloat16), they are such, which loses no more than the 8 bits did.
+keys and values are one product of the three layers.
 """
 
-from functools import cache
 from importlib import import_module
 from typing import Any, cast
 
@@ -18,8 +16,6 @@ from .int8 import Int8Linear
 from .linear import autocasts
 
 LANES = 16
-# Of longer texts, half precision is slower: 3 times at 80 word pieces.
-ROUGH_LENGTH = 72
 
 
 class SelfAttention(nn.Module):
@@ -50,10 +46,8 @@ class SelfAttention(nn.Module):
             # Not as a module, which would be saved.
             object.__setattr__(self, "_joined", Int8Linear.join(*cast(Any, layers)))
         qkv = cast(Int8Linear, self._joined)(hidden_states).unflatten(-1, (3, *size))
-        rough = hidden_states.shape[1] <= ROUGH_LENGTH and has_bfloat16()
-        attention = attend_roughly if rough else attend
         q, k, v = qkv.unbind(2)
-        return (attention(q, k, v, attention_mask),)
+        return (attend(q, k, v, attention_mask),)
 
     def usual(self, x: Tensor) -> bool:
         """Whether it is a case that is worth it."""
@@ -68,6 +62,9 @@ class SelfAttention(nn.Module):
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         super()._load_from_state_dict(*args, **kwargs)
         object.__setattr__(self, "_joined", None)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_joined": None}  # it is made of what is there
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
@@ -85,29 +82,6 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
         mask = mask.expand(B, 1, T, T + extra)
     output = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
     return output.transpose(1, 2).flatten(2)
-
-
-def attend_roughly(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-    """Return what `attend` does, in half precision."""
-    B, T, H, D = q.shape
-    qkv = q.new_empty((3, B, H, T, D), dtype=torch.bfloat16)
-    for x, half in zip((q, k, v), qkv, strict=True):
-        half.copy_(x.transpose(1, 2))
-    q, k, v = qkv.view(3, B * H, T, D)
-    scores = torch.bmm(q, k.transpose(1, 2)).view(B, H, T, T)
-    mask = torch.zeros(()) if mask is None else mask
-    shares = torch.add(mask, scores, alpha=D**-0.5).softmax(-1).to(torch.bfloat16)
-    output = torch.bmm(shares.view(B * H, T, T), v).view(B, H, T, D)
-    return output.transpose(1, 2).float().reshape(B, T, H * D)
-
-
-@cache
-def has_bfloat16() -> bool:
-    """Whether the processor multiplies numbers of half precision."""
-    try:
-        return bool(torch.backends.mkldnn.is_available() and torch.cpu._is_avx512_bf16_supported())
-    except AttributeError:
-        return False
 
 
 class Intermediate(nn.Module):

@@ -77,27 +77,34 @@ class EntityCRF(CRF):
     def viterbi(self, emissions: Tensor, lengths: Tensor) -> Tensor:
         """Return the best well-formed tags, (N,), of emissions (N, K).
 
-        Steps once through time for the whole batch, forwards and backwards.
+        Steps once through time for the whole batch, forwards and backwards; texts that are over
+        have no part in it.
+
+        lengths: (B,), tokens per text, on the CPU.
         """
         if len(emissions) == 0:
             return torch.zeros(0, dtype=torch.int64, device=emissions.device)
-        padded, mask = pad(emissions, lengths)
         device = emissions.device
         legal = torch.from_numpy(self.scheme.legal_transitions(self.num_tags)).to(device)
         starts = torch.from_numpy(self.scheme.legal_starts(self.num_tags)).to(device)
         ends = torch.from_numpy(self.scheme.legal_ends(self.num_tags)).to(device)
         transitions = self.transitions.masked_fill(~legal, -torch.inf)
-        score = self.start_transitions.masked_fill(~starts, -torch.inf) + padded[:, 0]
-        stay = torch.arange(self.num_tags, device=device)
+        # Longest first: at every time the texts that go on are the first ones.
+        order = lengths.argsort(descending=True)
+        first = (lengths.cumsum(0) - lengths)[order].to(device)  # where each text begins
+        n_texts = (len(lengths) - lengths.bincount().cumsum(0))[:-1].tolist()  # by time
+        first = first[: n_texts[0]]
+        score = self.start_transitions.masked_fill(~starts, -torch.inf) + emissions[first]
         history = []
-        for t in range(1, padded.shape[1]):
-            best, previous = (score[:, :, None] + transitions).max(dim=1)
-            alive = mask[:, t, None]
-            score = torch.where(alive, best + padded[:, t], score)
-            history.append(torch.where(alive, previous, stay))
+        for t, n in enumerate(n_texts[1:], start=1):
+            best, previous = (score[:n, :, None] + transitions).max(dim=1)
+            score[:n] = best + emissions[first[:n] + t]
+            history.append(previous)
         tag = (score + self.end_transitions.masked_fill(~ends, -torch.inf)).argmax(dim=1)
-        tags = [tag]
-        for previous in reversed(history):
-            tag = previous.gather(1, tag[:, None])[:, 0]
-            tags.append(tag)
-        return torch.stack(tags[::-1], dim=1)[mask]
+        tags = torch.empty(len(emissions), dtype=torch.int64, device=device)
+        for t in range(len(n_texts) - 1, -1, -1):
+            n = n_texts[t]
+            tags[first[:n] + t] = tag[:n]
+            if t:
+                tag[:n] = history[t - 1].gather(1, tag[:n, None])[:, 0]
+        return tags

@@ -52,20 +52,37 @@ def _reorder(weight: Tensor) -> Tensor:
 
 @cache
 def has_int_mm() -> bool:
-    """Whether torch multiplies int8 matrices by oneDNN; what else there is would be slow."""
-    return bool(torch.backends.mkldnn.is_available()) and hasattr(torch, "_int_mm")
+    """Whether torch multiplies int8 matrices by oneDNN, and it is exact.
+
+    Without VNNI, oneDNN's sums of two products are cut at 16 bits.
+    """
+    if not (torch.backends.mkldnn.is_available() and hasattr(torch, "_int_mm")):
+        return False
+    return torch.equal(torch._int_mm(LARGEST, LARGEST.t()), exact(LARGEST, LARGEST))
 
 
 @cache
 def has_vnni() -> bool:
     """Whether torch and the processor have what `reordered_product` takes, and it is exact."""
-    # The largest sums, which what is less than exact gets wrong.
-    q = torch.full((ROWS, 64), 127, dtype=torch.int8)
-    q[1::2] = -127
     try:
         if not (torch.backends.mkldnn.is_available() and torch.cpu._is_vnni_supported()):
             return False
-        found = reordered_product(q.clone(), _reorder(q), torch.ones(ROWS))
+        found = reordered_product(LARGEST.clone(), _reorder(LARGEST), torch.ones(ROWS))
     except (AttributeError, NotImplementedError, RuntimeError, TypeError):
         return False
-    return torch.equal(found, q.float() @ q.float().t())
+    return torch.equal(found, exact(LARGEST, LARGEST).float())
+
+
+def exact(q: Tensor, weight: Tensor) -> Tensor:
+    """Return q Qᵀ as whole numbers, slowly."""
+    return q.int() @ weight.int().t()
+
+
+def largest() -> Tensor:
+    """Return rows with the largest sums, which what is less than exact gets wrong."""
+    rows = torch.full((ROWS, 64), 127, dtype=torch.int8)
+    rows[1::2] = -127
+    return rows
+
+
+LARGEST = largest()

@@ -13,8 +13,9 @@ class RangeMax:
     """
 
     def __init__(self, rows: Tensor) -> None:
-        self.levels = [rows]
-        self.table = rows
+        self.n_rows = len(rows)
+        self.table = rows  # level after level
+        self.n_levels = 1
 
     def __call__(self, starts: Tensor, stops: Tensor) -> Tensor:
         """Return the maximum over each range.
@@ -26,20 +27,21 @@ class RangeMax:
             return self.table.new_zeros((0, self.table.shape[1]))
         lengths = stops - starts
         self._reach(int(lengths.max()))
-        powers = 2 ** torch.arange(len(self.levels), device=starts.device)
+        powers = 2 ** torch.arange(self.n_levels, device=starts.device)
         levels = torch.bucketize(lengths, powers, right=True) - 1
-        starts = starts + levels * len(self.levels[0])
-        stops = stops + levels * len(self.levels[0]) - powers[levels]
+        starts = starts + levels * self.n_rows
+        stops = stops + levels * self.n_rows - powers[levels]
         return torch.maximum(self.table.index_select(0, starts), self.table.index_select(0, stops))
 
     def _reach(self, longest: int) -> None:
         """Add levels for ranges of so many rows."""
-        n_levels = longest.bit_length()
-        if len(self.levels) >= n_levels:
-            return
-        while len(self.levels) < n_levels:
-            power, below = 2 ** (len(self.levels) - 1), self.levels[-1]
+        new = []
+        below = self.table[-self.n_rows :]
+        while self.n_levels < longest.bit_length():
+            power = 2 ** (self.n_levels - 1)
             # The last rows have no 2^k rows after them; no range asks for theirs.
-            longer = [torch.maximum(below[:-power], below[power:]), below[-power:]]
-            self.levels.append(torch.cat(longer))
-        self.table = torch.cat(self.levels)
+            below = torch.cat([torch.maximum(below[:-power], below[power:]), below[-power:]])
+            new.append(below)
+            self.n_levels += 1
+        if new:
+            self.table = torch.cat([self.table, *new])

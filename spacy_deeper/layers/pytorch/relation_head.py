@@ -17,7 +17,8 @@ class RelationHead(nn.Module):
 
     The weights of r2 are one matrix over the concatenation, as in the paper; the products with
     its parts are taken apart, so that the concatenation (pairs by 2h + 1 + R) never exists. Pairs
-    go through in blocks: what exists at once, beside the scores, does not grow with their number.
+    go through in blocks: without a gradient, what exists at once beside the scores does not grow
+    with their number.
 
     Beyond the paper, if asked for: more features of a pair in the concatenation (`PairFeatures`),
     and a hidden layer in FFNN(r2), s_ij = W(r3) · dropout(activation(r2(...))) + b(r3).
