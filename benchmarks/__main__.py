@@ -44,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", type=Path, help="our trained pipeline (one of an epoch is made)")
     parser.add_argument("--config", type=Path, help="its config (the paper's CoNLL04, MiniLM)")
     parser.add_argument("--output", type=Path, help="JSON to write, and .md, its page, beside it")
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="(1 2)")
+    parser.add_argument("--threads", type=int, nargs="+", help="(1 2; by the cpu, 1)")
     parser.add_argument("--repeats", type=int, help="how often each is timed (3)")
     parser.add_argument("--clock", choices=CLOCKS, default="wall", help="cpu: on a busy machine")
     parser.add_argument("--quick", action="store_true", help="measure little, see that it works")
@@ -60,11 +60,14 @@ def main(args: list[str] | None = None) -> None:
     unknown = set(options.names) - set(BENCHMARKS)
     if unknown:
         parser().error(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(BENCHMARKS)}")
+    threads = options.threads or ([1] if options.clock == "cpu" else [1, 2])
+    if options.clock == "cpu" and max(threads) > 1:
+        parser().error("--clock cpu adds the time of all threads up: take --threads 1")
     config = load_config(options.config, interpolate=False) if options.config else paper_config()
     repeats = options.repeats or (1 if options.quick else 3)
     timer = Timer(repeats, CLOCKS[options.clock])
     setup = Setup(
-        options.data, options.train, options.model, config, options.threads, timer, options.quick
+        options.data, options.train, options.model, config, threads, timer, options.quick
     )
     about = {
         "date": date.today().isoformat(),

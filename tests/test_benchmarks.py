@@ -201,3 +201,9 @@ def test_the_command_tells_nothing_of_the_machine() -> None:
     args = ["gru", "--model", "/home/me/model best", "--data", "corpus/dev.spacy"]
     shown = "python -m benchmarks gru --model 'model best' --data corpus/dev.spacy"
     assert command(args) == shown
+
+
+def test_processor_time_is_that_of_one_thread(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["gru", "--clock", "cpu", "--threads", "1", "2"])
+    assert "adds the time of all threads up" in capsys.readouterr().err
