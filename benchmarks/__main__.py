@@ -66,9 +66,7 @@ def main(args: list[str] | None = None) -> None:
     config = load_config(options.config, interpolate=False) if options.config else paper_config()
     repeats = options.repeats or (1 if options.quick else 3)
     timer = Timer(repeats, CLOCKS[options.clock])
-    setup = Setup(
-        options.data, options.train, options.model, config, threads, timer, options.quick
-    )
+    setup = Setup(options.data, options.train, options.model, config, threads, timer, options.quick)
     about = {
         "date": date.today().isoformat(),
         "command": f"`{command(args)}`",
