@@ -5,7 +5,7 @@ from torch import Tensor
 from torchcrf import CRF
 
 from ...schemes import SCHEMES, Scheme
-from .packing import pad
+from .packing import pad, time_major_order
 
 # The score of what a likelihood leaves out: exp() of it is 0 in fp32, and its gradient is finite.
 FORBIDDEN = -1e4
@@ -89,22 +89,23 @@ class EntityCRF(CRF):
         starts = torch.from_numpy(self.scheme.legal_starts(self.num_tags)).to(device)
         ends = torch.from_numpy(self.scheme.legal_ends(self.num_tags)).to(device)
         transitions = self.transitions.masked_fill(~legal, -torch.inf)
-        # Longest first: at every time the texts that go on are the first ones.
-        order = lengths.argsort(descending=True)
-        first = (lengths.cumsum(0) - lengths)[order].to(device)  # where each text begins
-        n_texts = (len(lengths) - lengths.bincount().cumsum(0))[:-1].tolist()  # by time
-        first = first[: n_texts[0]]
-        score = self.start_transitions.masked_fill(~starts, -torch.inf) + emissions[first]
+        # Time by time, the longest text first: those that go on are always the first ones.
+        order, batch_sizes, _ = time_major_order(lengths)
+        order = order.to(device)
+        first, *others = emissions[order].split(batch_sizes.tolist())
+        score = self.start_transitions.masked_fill(~starts, -torch.inf) + first
         history = []
-        for t, n in enumerate(n_texts[1:], start=1):
+        for step in others:
+            n = len(step)
             best, previous = (score[:n, :, None] + transitions).max(dim=1)
-            score[:n] = best + emissions[first[:n] + t]
+            score[:n] = best + step
             history.append(previous)
         tag = (score + self.end_transitions.masked_fill(~ends, -torch.inf)).argmax(dim=1)
+        backwards = []
+        for previous in reversed(history):
+            n = len(previous)
+            backwards.append(tag[:n].clone())
+            tag[:n] = previous.gather(1, tag[:n, None])[:, 0]
         tags = torch.empty(len(emissions), dtype=torch.int64, device=device)
-        for t in range(len(n_texts) - 1, -1, -1):
-            n = n_texts[t]
-            tags[first[:n] + t] = tag[:n]
-            if t:
-                tag[:n] = history[t - 1].gather(1, tag[:n, None])[:, 0]
+        tags[order] = torch.cat([tag, *reversed(backwards)])
         return tags
