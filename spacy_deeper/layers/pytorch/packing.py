@@ -11,12 +11,14 @@ def time_major_order(lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     RETURNS: order (N,), the flat row at each packed position; batch_sizes (T,), the number of
         texts longer than t; texts (B',), the non-empty texts, longest first.
     """
-    offsets = torch.cumsum(lengths, 0) - lengths
     texts = torch.sort(lengths, descending=True, stable=True).indices[: int((lengths > 0).sum())]
-    steps = torch.arange(int(lengths.max()) if len(lengths) else 0)
-    alive = steps[:, None] < lengths[texts][None, :]
-    order = (offsets[texts][None, :] + steps[:, None])[alive]
-    return order, alive.sum(1), texts
+    rank = torch.empty_like(lengths)
+    rank[texts] = torch.arange(len(texts))
+    text = torch.repeat_interleave(lengths)
+    time = torch.arange(len(text)) - (torch.cumsum(lengths, 0) - lengths)[text]
+    # Not a table of times by texts, which one long text among many would make large.
+    order = (time * len(lengths) + rank[text]).argsort()
+    return order, torch.bincount(time), texts
 
 
 def pad(flat: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
