@@ -245,6 +245,10 @@ class Errors(metaclass=ErrorsWithCodes):
         "{name} has a threshold of its own for the relation label '{label}', which it does not "
         "know. It knows: {known}. Correct label_thresholds."
     )
+    D227 = (
+        "{name}: a width of {width} has no equal shares for {members} members. Make it a multiple "
+        "of them; of a BiRNN, of twice their number."
+    )
     D280 = (
         "{name} has predicted_entities = true, and the docs have no predicted entities. Set "
         '[training] annotating_components to ["tok2vec", "crf_ner"] (and a transformer before it, '

@@ -10,6 +10,8 @@ from ..errors import Errors
 from .torch_layer import (
     call_module,
     check_choice,
+    check_positive,
+    check_split,
     check_width,
     dropout_attrs,
     dropout_rate,
@@ -27,6 +29,8 @@ def BiRNN(
     depth: int,
     cell: str = "gru",
     dropout: float | None = None,
+    members: int = 1,
+    split_input: bool = False,
     nI: int | None = None,
 ) -> Model[list[Floats2d], list[Floats2d]]:
     """Encode texts with stacked bidirectional RNN layers (Crone 2020, sections 3.1 to 3.3).
@@ -36,10 +40,15 @@ def BiRNN(
     depth (int): The number of layers. 0 is the identity: `width` is then that of the input.
     cell (str): "gru" or "lstm".
     dropout (Optional[float]): Dropout before each layer; None obeys `[training] dropout`.
+    members (int): How many stacks of RNNs stand side by side, with a share of the width each: the
+        first layers of a committee. The paper has 1.
+    split_input (bool): Whether each member reads its own share of the input's columns: so do all
+        layers of a committee but its first.
     nI (Optional[int]): The input width; found from the data if None.
     """
     check_choice("cell", cell, CELLS)
-    check_width("BiRNN", width)
+    check_positive(members=members)
+    check_width("BiRNN", width, members)
     if depth < 0:
         raise ValueError(Errors.D204.format(depth=depth))
     if depth == 0:
@@ -47,24 +56,27 @@ def BiRNN(
 
     return torch_layer(
         "birnn",
-        partial(build, depth=depth, cell=cell),
+        partial(build, depth=depth, cell=cell, members=members, split_input=split_input),
         forward,
         init=init,
         dims={"nI": nI, "nO": width},
-        attrs=dropout_attrs(dropout),
+        attrs={**dropout_attrs(dropout), "split_into": members if split_input else 1},
     )
 
 
-def build(**sizes: Any) -> Any:
+def build(members: int, split_input: bool, **sizes: Any) -> Any:
     from .pytorch.birnn import StackedBiRNN
+    from .pytorch.members import with_members
 
-    return StackedBiRNN(**sizes)
+    divided = ("nI", "nO") if split_input else ("nO",)
+    return with_members(StackedBiRNN, members, divided, split_input, **sizes)
 
 
 def init(model: Model, X: list[Floats2d] | None = None, Y: Any = None) -> None:
     if X and model.has_dim("nI") is None:
         model.set_dim("nI", X[0].shape[1])
     if model.has_dim("nI"):
+        check_split("BiRNN", model.get_dim("nI"), model.attrs["split_into"])
         shim_of(model).build(nI=model.get_dim("nI"), nO=model.get_dim("nO"))
 
 

@@ -1,4 +1,5 @@
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from spacy.util import registry
@@ -10,6 +11,7 @@ from ..schemes import SCHEMES, Scheme
 from .torch_layer import (
     call_module,
     check_choice,
+    check_positive,
     module_of,
     shim_of,
     split_rows,
@@ -19,7 +21,7 @@ from .torch_layer import (
 
 @registry.layers("spacy_deeper.CRF.v1")
 def CRF(
-    nO: int | None = None, scheme: str = "bio"
+    nO: int | None = None, scheme: str = "bio", members: int = 1
 ) -> Model[tuple[list[Floats2d], list[Ints1d]], Floats1d]:
     """A linear-chain CRF over entity tags, on pytorch-crf.
 
@@ -28,17 +30,20 @@ def CRF(
 
     nO (Optional[int]): The number of tags K; known once the labels are.
     scheme (str): What the tags are, "bio" or "bilou".
+    members (int): How many CRFs there are, each with its own columns of emissions (n, members · K):
+        a committee. They learn side by side, and decide together.
     """
     check_choice("scheme", scheme, SCHEMES)
-    model = torch_layer("crf", build, forward, init=init, dims={"nO": nO})
-    model.attrs["scheme"] = scheme
+    check_positive(members=members)
+    model = torch_layer("crf", partial(build, members=members), forward, init=init, dims={"nO": nO})
+    model.attrs.update(scheme=scheme, members=members)
     return model
 
 
-def build(**sizes: Any) -> Any:
-    from .pytorch.crf import EntityCRF
+def build(members: int, **sizes: Any) -> Any:
+    from .pytorch.crf import CRFCommittee, EntityCRF
 
-    return EntityCRF(**sizes)
+    return EntityCRF(**sizes) if members == 1 else CRFCommittee(members, **sizes)
 
 
 def init(model: Model, X: Any = None, Y: Any = None) -> None:
@@ -79,7 +84,7 @@ def span_probabilities(
     """Return how probable each (start, end, label number) of a text is, by forward sums.
 
     model: A `CRF` layer.
-    emissions: (n, K).
+    emissions: (n, K); (n, members · K) of a committee, as in `viterbi`.
     """
     module = module_of(model)
     flat = xp2torch(emissions, device=shim_of(model).device)
@@ -103,8 +108,9 @@ def viterbi(
     xp = model.ops.xp
     sizes = [len(rows) for rows in emissions]
     if allowed is not None:
+        n = model.attrs["members"]
         emissions = [
-            rows if mask is None else xp.where(xp.asarray(mask), rows, xp.float32("-inf"))
+            rows if mask is None else xp.where(xp.tile(mask, (1, n)), rows, xp.float32("-inf"))
             for rows, mask in zip(emissions, allowed, strict=True)
         ]
     flat = xp2torch(xp.concatenate(emissions), device=shim_of(model).device)

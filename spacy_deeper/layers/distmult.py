@@ -9,16 +9,20 @@ from .pairs import EntitiesT, pair_layer
 
 @registry.layers("spacy_deeper.DistMult.v1")
 def DistMult(
-    dropout: float | None = None, nI: int | None = None, nO: int | None = None
+    dropout: float | None = None,
+    members: int = 1,
+    nI: int | None = None,
+    nO: int | None = None,
 ) -> Model[EntitiesT, list[Floats3d]]:
     """Score pairs of entities by DISTMULT alone: equation 4 of Crone (2020).
 
     One diagonal for each relation. Blind to direction: (i, j) and (j, i) score alike.
 
     dropout (Optional[float]): Dropout on the entities; None obeys `[training] dropout`.
+    members (int): How many such layers there are: those of a committee.
     """
 
-    return pair_layer("distmult", build, dropout, nI, nO)
+    return pair_layer("distmult", build, dropout, nI, nO, members=members)
 
 
 def build(**sizes: Any) -> Any:

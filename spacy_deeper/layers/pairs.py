@@ -1,12 +1,21 @@
 """What the layers that score pairs of entities have in common."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from thinc.api import Model
 from thinc.types import Floats2d, Floats3d, Ints2d
 
-from .torch_layer import call_module, dropout_attrs, dropout_rate, shim_of, split_rows, torch_layer
+from .torch_layer import (
+    call_module,
+    check_positive,
+    dropout_attrs,
+    dropout_rate,
+    shim_of,
+    split_rows,
+    torch_layer,
+)
 
 # The entities of all texts, (M, p), and how many each text has. A layer that reads more of a pair
 # (see `pair_layer`) also gets each entity's first and last token and its type's number, (M, 3),
@@ -21,20 +30,35 @@ def pair_layer(
     nI: int | None,
     nO: int | None,
     pair_features: bool = False,
+    members: int = 1,
     **dims: int | None,
 ) -> Model[EntitiesT, list[Floats3d]]:
-    """Return a layer that scores all ordered pairs of each text: (m, p) to (m, m, R).
+    """Return a layer that scores all ordered pairs of each text: (m, p) to (m, m, R), or with
+    the members of a committee side by side to (m, m, members · R).
 
     pair_features (bool): Whether it reads more than entities. Its callback then returns the
         gradient of the tokens beside that of the entities; it is None if none are read.
+    members (int): How many there are, each with a share of the columns of the entities and tokens.
     dims: Other sizes that the module is built of.
     """
-    attrs: dict[str, Any] = dropout_attrs(dropout)
+    check_positive(members=members)
+    attrs: dict[str, Any] = {**dropout_attrs(dropout), "members": members}
     if pair_features:
         attrs["pair_features"] = True
     return torch_layer(
-        name, builder, forward, init=init, dims={"nI": nI, "nO": nO, **dims}, attrs=attrs
+        name,
+        partial(build, builder, members),
+        forward,
+        init=init,
+        dims={"nI": nI, "nO": nO, **dims},
+        attrs=attrs,
     )
+
+
+def build(builder: Callable[..., Any], members: int, **sizes: Any) -> Any:
+    from .pytorch.members import with_members
+
+    return with_members(builder, members, ("nI", "nH"), True, **sizes)
 
 
 def init(model: Model, X: EntitiesT | None = None, Y: Any = None) -> None:
@@ -51,7 +75,6 @@ def forward(
 
     entities, sizes, *features = inputs
     xp = model.ops.xp
-    n_labels = model.get_dim("nO")
     scores, bp_module = call_module(
         model,
         is_train,
@@ -60,13 +83,14 @@ def forward(
         *features,
         dropout=dropout_rate(model),
     )
+    n_scores = scores.shape[1]
     by_text = split_rows(model, scores, [size * size for size in sizes])
 
     def backprop(d_scores: list[Floats3d]) -> Any:
-        flat = xp.concatenate([d.reshape((-1, n_labels)) for d in d_scores])
+        flat = xp.concatenate([d.reshape((-1, n_scores)) for d in d_scores])
         d_entities, _, *d_features = bp_module(flat)
         return (d_entities, d_features[1]) if features else d_entities
 
     return [
-        rows.reshape((size, size, n_labels)) for rows, size in zip(by_text, sizes, strict=True)
+        rows.reshape((size, size, n_scores)) for rows, size in zip(by_text, sizes, strict=True)
     ], backprop

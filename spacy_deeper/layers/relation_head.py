@@ -19,6 +19,7 @@ def RelationHead(
     context: Literal["between"] | None = None,
     distance: bool = False,
     type_pairs: bool = False,
+    members: int = 1,
     nI: int | None = None,
     nO: int | None = None,
 ) -> Model[EntitiesT, list[Floats3d]]:
@@ -40,6 +41,7 @@ def RelationHead(
     distance (bool): Whether FFNN(r2) gets the number of tokens between both entities, in buckets,
         and which comes first.
     type_pairs (bool): Whether FFNN(r2) gets the types of both entities, as a pair.
+    members (int): How many such heads there are: those of a committee.
     """
     check_choice("activation", activation, ACTIVATIONS)
     check_positive(hidden_size=hidden_size)
@@ -63,6 +65,7 @@ def RelationHead(
         nI,
         nO,
         pair_features=bool(context or distance or type_pairs),
+        members=members,
         **dict.fromkeys(dims),
     )
 

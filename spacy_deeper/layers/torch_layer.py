@@ -242,10 +242,18 @@ def dropout_rate(model: Model) -> float:
     return model.attrs.get("own_dropout_rate", model.attrs.get("dropout_rate")) or 0.0
 
 
-def check_width(name: str, width: int) -> None:
-    """Raise if a bidirectional layer can't split its width between two directions."""
+def check_width(name: str, width: int, members: int = 1) -> None:
+    """Raise if bidirectional layers can't split their width between members and two directions."""
     if width < 2 or width % 2:
         raise ValueError(Errors.D202.format(name=name, width=width))
+    if width % (2 * members):
+        raise ValueError(Errors.D227.format(name=name, width=width, members=members))
+
+
+def check_split(name: str, width: int, members: int) -> None:
+    """Raise if members of a committee can't have equal shares of a width."""
+    if width % members:
+        raise ValueError(Errors.D227.format(name=name, width=width, members=members))
 
 
 def check_positive(**settings: int) -> None:

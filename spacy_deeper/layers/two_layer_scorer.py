@@ -9,6 +9,7 @@ from thinc.types import Floats2d
 from .torch_layer import (
     check_choice,
     check_positive,
+    check_split,
     dropout_attrs,
     dropout_rate,
     forward_rows,
@@ -24,6 +25,7 @@ def TwoLayerScorer(
     hidden_size: int = 64,
     activation: str = "relu",
     dropout: float | None = 0.0,
+    members: int = 1,
     nI: int | None = None,
     nO: int | None = None,
 ) -> Model[list[Floats2d], list[Floats2d]]:
@@ -33,31 +35,35 @@ def TwoLayerScorer(
     activation (str): The activation of FFNN(e1), one of `ACTIVATIONS`; FFNN(e2) is linear.
     dropout (Optional[float]): Dropout before each layer, which the paper has not; None obeys
         `[training] dropout`.
+    members (int): How many such networks there are side by side, each with its own share of the
+        input's columns and all of the scores: those of a committee.
     nI, nO (Optional[int]): Input width and number of scores; found later if None.
     """
     check_choice("activation", activation, ACTIVATIONS)
-    check_positive(hidden_size=hidden_size)
+    check_positive(hidden_size=hidden_size, members=members)
 
     return torch_layer(
         "two_layer_scorer",
-        partial(build, hidden_size=hidden_size, activation=activation),
+        partial(build, hidden_size=hidden_size, activation=activation, members=members),
         forward,
         init=init,
         dims={"nI": nI, "nO": nO},
-        attrs=dropout_attrs(dropout),
+        attrs={**dropout_attrs(dropout), "members": members},
     )
 
 
-def build(**sizes: Any) -> Any:
+def build(members: int, **sizes: Any) -> Any:
     from .pytorch.ffnn import TwoLayerScorer
+    from .pytorch.members import with_members
 
-    return TwoLayerScorer(**sizes)
+    return with_members(TwoLayerScorer, members, ("nI",), True, **sizes)
 
 
 def init(model: Model, X: list[Floats2d] | None = None, Y: Any = None) -> None:
     if X and model.has_dim("nI") is None:
         model.set_dim("nI", X[0].shape[1])
     if model.has_dim("nI") and model.has_dim("nO"):
+        check_split(model.name, model.get_dim("nI"), model.attrs["members"])
         shim_of(model).build(nI=model.get_dim("nI"), nO=model.get_dim("nO"))
 
 

@@ -9,7 +9,7 @@ from thinc.types import Floats2d, Floats3d, Ints2d
 
 from ..layers.label_embedding import LabelEmbedding
 from ..layers.pairs import EntitiesT
-from ..layers.torch_layer import check_choice, shim_of, split_rows
+from ..layers.torch_layer import check_choice, check_split, shim_of, split_rows
 from ..schemes import bio
 from .entity_states import ENTITY_STATES
 
@@ -32,15 +32,19 @@ def RelationModel(
     g = h ∘ l. The output is (m, m, R) for each text of m entities, before the sigmoid;
     zeros on the diagonal. A text of no entities gets (0, 0, R), and its gradient is zero.
 
+    If the head has members, a committee, all of this is for each of them: the columns of the
+    tokens are theirs in equal shares, they have label embeddings of their own, and the scores of
+    one stand beside those of the other, (m, m, members · R). `together` is what they decide.
+
     tok2vec: The shared layers, usually a listener.
     encode: The RE-specific layers, e.g. `spacy_deeper.BiRNN.v1`; its depth may be 0.
     head: From entities to scores of pairs, e.g. `spacy_deeper.RelationHead.v1`.
-    label_embedding (int): The width of a tag's embedding.
+    label_embedding (int): The width of a tag's embedding, for each member.
     entity (str): The states that stand for an entity's words: those of its "final" token, as in
         the paper; of both "ends", its final and its first token; or their "max" over its tokens.
     """
     check_choice("entity", entity, ENTITY_STATES)
-    labels = LabelEmbedding(label_embedding)
+    labels = LabelEmbedding(label_embedding * head.attrs["members"])
     tokens: Model[list[Doc], list[Floats2d]] = chain(tok2vec, encode)
     return Model(
         "relation_model",
@@ -65,6 +69,8 @@ def init(model: Model, X: RelationInT | None = None, Y: Any = None) -> None:
     H = tokens.predict(docs)[0]
     nothing = model.ops.xp.zeros(0, dtype="int64")
     states, _ = ENTITY_STATES[model.attrs["entity"]](model.ops, H, nothing, nothing)
+    for width in (H.shape[1], states.shape[1]):
+        check_split(head.name, width, head.attrs["members"])
     sizes = {
         "nI": states.shape[1] + labels.get_dim("nO"),
         "nH": H.shape[1],
@@ -94,20 +100,58 @@ def forward(
     first = rows[:, 2] + offsets if rows.shape[1] > 2 else last
     states, bp_states = ENTITY_STATES[model.attrs["entity"]](model.ops, H, first, last)
     L, bp_labels = labels(tags, is_train)
-    g = xp.hstack([states, L])  # equation 3
+    g, bp_join = join(xp, head.attrs["members"], H.shape[1], states, L)
     with_features = head.attrs.get("pair_features", False)
     mentions = xp.stack([first, last, bio.label_numbers(tags)], axis=1)
     scores, bp_head = head((g, sizes, mentions, H) if with_features else (g, sizes), is_train)
 
     def backprop(d_scores: list[Floats3d]) -> list[Doc]:
         dg, d_tokens = bp_head(d_scores) if with_features else (bp_head(d_scores), None)
-        dH = bp_states(dg[:, : states.shape[1]])
+        d_states, dL = bp_join(dg)
+        dH = bp_states(d_states)
         if d_tokens is not None:
             dH += d_tokens
-        bp_labels(dg[:, states.shape[1] :])
+        bp_labels(dL)
         return bp_tokens(split_rows(model, dH, lengths))
 
     return scores, backprop
+
+
+def join(
+    xp: Any, members: int, width: int, states: Any, labels: Any
+) -> tuple[Floats2d, Callable[[Floats2d], tuple[Floats2d, Floats2d]]]:
+    """Return g of equation 3, (M, p + q), member by member, and the way back for its gradient.
+
+    width: That of a token's states.
+    states: (M, p), p being a multiple of it: several tokens' states, in each the members'.
+    labels: (M, q), those of the members beside each other.
+    """
+    if members == 1:
+        p = states.shape[1]
+        return xp.hstack([states, labels]), lambda dg: (dg[:, :p], dg[:, p:])
+    n_tokens, own = states.shape[1] // width, width // members
+    by_member = states.reshape((-1, n_tokens, members, own)).transpose((0, 2, 1, 3))
+    parts = [
+        by_member.reshape((len(states), members, -1)),
+        labels.reshape((len(states), members, -1)),
+    ]
+    p = n_tokens * own
+    g = xp.concatenate(parts, axis=2)
+
+    def backprop(dg: Any) -> tuple[Any, Any]:
+        d_parts = dg.reshape(g.shape)
+        d_states = d_parts[:, :, :p].reshape((-1, members, n_tokens, own)).transpose((0, 2, 1, 3))
+        return d_states.reshape(states.shape), d_parts[:, :, p:].reshape(labels.shape)
+
+    return g.reshape((len(states), -1)), backprop
+
+
+def together(scores: Any, n_labels: int) -> Any:
+    """Return the mean of the members' scores: (m, m, members · R) to (m, m, R)."""
+    if scores.shape[2] == n_labels:
+        return scores
+    m = len(scores)
+    return scores.reshape((m, m, -1, n_labels)).mean(axis=2)
 
 
 def resize(model: Model, nO: int) -> Model:

@@ -19,12 +19,14 @@ def CRFTagger(
     activation: str = "relu",
     dropout: float | None = 0.0,
     scheme: str = "bio",
+    members: int = 1,
     nO: int | None = None,
 ) -> Model[list[Doc], list[Floats2d]]:
     """Score the tags of each token, for a CRF: section 3.2 of Crone (2020).
 
-    The output is the CRF's input, (tokens, tags) for each text. The CRF itself is the reference
-    "crf": trained with the model, it turns these scores into a loss or into tags.
+    The output is the CRF's input, (tokens, tags) for each text; of a committee's members side by
+    side, (tokens, members · tags). The CRF itself is the reference "crf": trained with the model,
+    it turns these scores into a loss or into tags.
 
     tok2vec: The shared layers, usually a listener.
     encode: The NER-specific layers, e.g. `spacy_deeper.BiRNN.v1`; its depth may be 0.
@@ -33,11 +35,13 @@ def CRFTagger(
         None obeys `[training] dropout`.
     scheme (str): The tags: "bio", the paper's, or "bilou", which also tells an entity's last token
         and its only one from the others.
+    members (int): How many taggers decide together, as a committee, each with its own columns of
+        what `encode` returns; the paper has 1.
     nO (Optional[int]): The number of tags; known once the labels are.
     """
-    scorer = TwoLayerScorer(hidden_size, activation, dropout, nO=nO)
+    scorer = TwoLayerScorer(hidden_size, activation, dropout, members, nO=nO)
     emissions: Model[list[Doc], list[Floats2d]] = chain(tok2vec, encode, scorer)
-    crf = CRF(nO, scheme)
+    crf = CRF(nO, scheme, members)
     return Model(
         "crf_tagger",
         forward,

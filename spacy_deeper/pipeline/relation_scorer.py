@@ -15,7 +15,7 @@ from thinc.api import Model, Optimizer, set_dropout_rate
 from thinc.types import Floats3d, Ints2d
 
 from ..errors import Errors, Warnings
-from ..models.relation_model import RelationInT
+from ..models.relation_model import RelationInT, together
 from ..relations import get_relations, has_relations, install_extension, set_relations
 from ..schemes import bio
 from .default_model import default_model
@@ -239,7 +239,7 @@ class RelationScorer(TrainablePipe):
             logits = self.model.predict(([docs[i] for i in paired], entities))
             for i, values in zip(paired, logits, strict=True):
                 # In place: of a long doc, these are the largest arrays.
-                scores[i] = self.model.ops.sigmoid(values, inplace=True)
+                scores[i] = self.model.ops.sigmoid(together(values, len(self.labels)), inplace=True)
         return scores
 
     def set_annotations(self, docs: Iterable[Doc], scores: Sequence[Floats3d]) -> None:
@@ -312,14 +312,16 @@ class RelationScorer(TrainablePipe):
         xp = self.model.ops.xp
         n_labels = len(self.labels)
         n_items = sum(len(g.spans) * (len(g.spans) - 1) * n_labels for g in gold)
-        scale = self.loss_weight * loss_scale(self.loss_reduction, n_items, len(gold))
+        # Of a committee, the mean over the members.
+        n_members = scores[0].shape[2] // n_labels
+        scale = self.loss_weight * loss_scale(self.loss_reduction, n_items, len(gold)) / n_members
         loss = 0.0
         d_scores = []
         for g, values in zip(gold, scores, strict=True):
-            truth = numpy.zeros(values.shape, dtype="f")
+            truth = numpy.zeros((*values.shape[:2], n_labels), dtype="f")
             for head, tail, label in g.relations:
                 truth[head, tail, self._number("labels", "relation label", label)] = 1.0
-            truth = xp.asarray(truth)
+            truth = xp.tile(xp.asarray(truth), n_members)
             pairs = 1.0 - xp.eye(len(g.spans), dtype="f")[:, :, None]
             values_loss, d_values = relation_loss(
                 self.model.ops,

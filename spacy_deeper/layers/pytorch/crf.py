@@ -1,7 +1,7 @@
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchcrf import CRF
 
 from ...schemes import SCHEMES, Scheme
@@ -109,3 +109,44 @@ class EntityCRF(CRF):
         tags = torch.empty(len(emissions), dtype=torch.int64, device=device)
         tags[order] = torch.cat([tag, *reversed(backwards)])
         return tags
+
+
+class CRFCommittee(nn.Module):
+    """Several CRFs over the same tags, each with its own columns of the emissions, (N, n · K).
+
+    Each learns by its own likelihood. They decide by the means of their scores: the probability
+    of tags is then the geometric mean of what the members find, normalized.
+    """
+
+    def __init__(self, n: int, nO: int, scheme: str = "bio") -> None:
+        super().__init__()
+        self.nO, self.scheme_name = nO, scheme
+        self.members = nn.ModuleList(EntityCRF(nO, scheme) for _ in range(n))
+
+    def forward(self, emissions: Tensor, tags: Tensor, lengths: Tensor) -> Tensor:
+        """Return each text's negative log-likelihood, (B,), the mean over the members'."""
+        parts = emissions.chunk(len(self.members), dim=-1)
+        losses = [crf(own, tags, lengths) for crf, own in zip(self.members, parts, strict=True)]
+        return torch.stack(losses).mean(0)
+
+    def span_probabilities(
+        self, emissions: Tensor, spans: Sequence[tuple[int, int, int]]
+    ) -> Tensor:
+        """Return what `EntityCRF.span_probabilities` does, of all members together."""
+        return self._together().span_probabilities(self._mean(emissions), spans)
+
+    def viterbi(self, emissions: Tensor, lengths: Tensor) -> Tensor:
+        """Return what `EntityCRF.viterbi` does, of all members together."""
+        return self._together().viterbi(self._mean(emissions), lengths)
+
+    def _mean(self, emissions: Tensor) -> Tensor:
+        return emissions.unflatten(-1, (len(self.members), -1)).mean(-2)
+
+    @torch.no_grad()
+    def _together(self) -> EntityCRF:
+        """Return the CRF whose scores are the means of the members'."""
+        mean = EntityCRF(self.nO, self.scheme_name)
+        for name, value in mean.named_parameters():
+            members: list[Tensor] = [crf.get_parameter(name) for crf in self.members]
+            value.data = torch.stack(members).mean(0)
+        return mean

@@ -1,0 +1,208 @@
+"""A committee: several networks above one embedding, with the same config and one pipeline."""
+
+from itertools import product
+
+import numpy
+import pytest
+import spacy
+import torch
+from scipy.special import expit, logit
+from spacy.tokens import Span
+
+from spacy_deeper.layers.birnn import BiRNN
+from spacy_deeper.layers.crf import CRF, span_probabilities
+from spacy_deeper.layers.distmult import DistMult
+from spacy_deeper.layers.pytorch import quantize as layers
+from spacy_deeper.layers.torch_layer import module_of
+from spacy_deeper.models.relation_model import together
+from spacy_deeper.quantization import quantize
+
+from .joint import ents_of, fit, pair, same, start, step, torch_modules
+
+N, WIDTH = 2, 32
+
+
+def committee(docs, n=N, entity="ends", context="between", **settings):
+    """A committee in which each member has the sizes of a single pipeline of `start`."""
+    later = {"members": n, "split_input": True}
+    encoders = {"tok2vec": {"members": n}, "crf_ner": later, "relation_scorer": later}
+    overrides = {name: {"model": {"encode": more}} for name, more in encoders.items()}
+    overrides["crf_ner"]["model"]["members"] = n
+    head = {"members": n, "context": context, "distance": True, "type_pairs": True}
+    overrides["relation_scorer"]["model"] |= {"head": head, "entity": entity}
+    return start(docs, width=n * WIDTH, overrides={"components": overrides}, **settings)
+
+
+def member(docs, nlp, number, entity="ends", context="between"):
+    """The pipeline of one member, with its weights and those of the embedding, which all share."""
+    single, examples = committee(docs, 1, entity, context)
+    for name in single.pipe_names:
+        modules = zip(*(torch_modules(x.get_pipe(name).model) for x in (single, nlp)), strict=True)
+        for own, common in modules:
+            prefix = f"members.{number}."
+            state = common.state_dict()
+            if any(key.startswith(prefix) for key in state):
+                state = {k.removeprefix(prefix): v for k, v in state.items() if prefix in k}
+            elif isinstance(common, torch.nn.Embedding) and name == "relation_scorer":
+                state = {"weight": state["weight"].chunk(N, dim=1)[number]}
+            own.load_state_dict(state)
+    return single, examples
+
+
+def gradients_of(nlp, name):
+    return [dict(module.named_parameters()) for module in torch_modules(nlp.get_pipe(name).model)]
+
+
+@pytest.mark.parametrize("entity", ["final", "ends", "max"])
+@pytest.mark.parametrize("context", ["between", None])
+def test_it_learns_as_its_members_alone_would(docs, entity, context):
+    nlp, examples = committee(docs, entity=entity, context=context)
+    losses = step(nlp, examples)
+    singles = [member(docs, nlp, i, entity, context) for i in range(N)]
+    single_losses = [step(*single) for single in singles]
+    for name in ("crf_ner", "relation_scorer"):
+        mean = numpy.mean([own[name] for own in single_losses])
+        assert losses[name] == pytest.approx(mean, rel=1e-5)
+    compared = 0
+    for name in nlp.pipe_names:
+        for number, module in enumerate(gradients_of(nlp, name)):
+            own = [gradients_of(single, name)[number] for single, _ in singles]
+            for key, parameter in module.items():
+                _, i, own_key = key.split(".", 2) if "members" in key else ("", None, key)
+                if i is not None:
+                    expected = own[int(i)][own_key].grad / N
+                elif name == "relation_scorer":  # embeddings of tags
+                    expected = torch.cat([p[key].grad for p in own], dim=1) / N
+                else:
+                    expected = sum(p[key].grad for p in own) / N
+                torch.testing.assert_close(parameter.grad, expected, atol=1e-6, rtol=1e-4)
+                compared += float(expected.abs().max()) > 1e-6
+    assert compared > 20
+
+
+def test_it_decides_by_the_mean_of_its_members(docs):
+    nlp, _ = committee(docs)
+    singles = [member(docs, nlp, i)[0] for i in range(N)]
+    texts = [doc.text for doc in docs]
+    # Gold entities for all: what the relation scorer says is compared alone.
+    scorers = [x.get_pipe("relation_scorer") for x in (nlp, *singles)]
+    found = []
+    for x, scorer in zip((nlp, *singles), scorers, strict=True):
+        with x.select_pipes(enable=["tok2vec"]):
+            made = [x(text) for text in texts]
+        for doc, gold in zip(made, docs, strict=True):
+            doc.set_ents([Span(doc, e.start, e.end, label=e.label_) for e in gold.ents])
+        found.append(scorer.predict(made))
+    compared = 0
+    for mine, *others in zip(*found, strict=True):
+        pairs = ~numpy.eye(len(mine), dtype=bool)
+        expected = expit(numpy.mean([logit(p[pairs]) for p in others], axis=0))
+        numpy.testing.assert_allclose(mine[pairs], expected, atol=1e-5)
+        compared += mine[pairs].size
+    assert compared > 100
+
+
+def test_the_mean_of_logits_is_taken_member_by_member():
+    rng = numpy.random.default_rng(0)
+    members = rng.normal(size=(3, 4, 4, 5))
+    side_by_side = numpy.concatenate(members, axis=2)
+    numpy.testing.assert_allclose(together(side_by_side, 5), members.mean(axis=0))
+    assert together(side_by_side, 15) is side_by_side
+
+
+def test_the_crfs_together_are_the_geometric_mean(docs):
+    """The probability of all tags of a text, by trying all: normalized, a product of powers."""
+    nlp, _ = committee(docs)
+    crf = nlp.get_pipe("crf_ner").model.get_ref("crf")
+    module = module_of(crf)
+    for parameter in module.parameters():
+        torch.nn.init.normal_(parameter)
+    n_tags, length = crf.get_dim("nO"), 3
+    emissions = numpy.random.default_rng(0).normal(size=(length, N * n_tags)).astype("f")
+    sequences = torch.tensor(list(product(range(n_tags), repeat=length)))
+    log_p = 0
+    for i, own in enumerate(module.members):
+        rows = torch.from_numpy(emissions[:, i * n_tags : (i + 1) * n_tags])
+        repeated = rows.repeat(len(sequences), 1)
+        lengths = torch.full((len(sequences),), length)
+        log_p = log_p - own(repeated, sequences.ravel(), lengths) / N
+    p = torch.softmax(log_p.detach(), 0)
+    # An entity of the second label over the first two tokens, and no third: tags 3, 4, not 4.
+    wanted = (sequences[:, 0] == 3) & (sequences[:, 1] == 4) & (sequences[:, 2] != 4)
+    (found,) = span_probabilities(crf, emissions, [(0, 2, 1)])
+    assert found == pytest.approx(float(p[wanted].sum()), rel=1e-4)
+    assert 1e-6 < found < 1
+
+
+def test_it_learns_by_heart_is_saved_and_grows(docs, tmp_path):
+    nlp, examples = committee(docs)
+    fit(nlp, examples, 100)
+    texts = [doc.text for doc in docs]
+    before = list(nlp.pipe(texts))
+    scores = nlp.evaluate(pair(nlp, docs))
+    assert min(scores["ents_micro_f"], scores["rel_micro_f"]) > 0.9
+    assert all(0.5 < p <= 1 for p in nlp.get_pipe("crf_ner").entity_scores(before[0]))
+    nlp.to_disk(tmp_path)
+    loaded = spacy.load(tmp_path)
+    for got, expected in zip(loaded.pipe(texts), before, strict=True):
+        same(got, expected)
+    # One by one: no text depends on the others of its batch.
+    for text, expected in zip(texts, before, strict=True):
+        same(loaded(text), expected, 1e-5)
+    loaded.get_pipe("crf_ner").add_label("SHIP")
+    loaded.get_pipe("relation_scorer").add_entity_label("SHIP")
+    for module in torch_modules(loaded.get_pipe("crf_ner").model):
+        for key, value in module.state_dict().items():  # what is new is never chosen
+            if key.endswith("e2.bias"):
+                value[-2:] = -1e3
+    for got, expected in zip(loaded.pipe(texts), before, strict=True):
+        same(got, expected, 1e-5)
+
+
+def test_entities_that_are_there_stay(docs):
+    nlp, _ = committee(docs)
+    doc = nlp.make_doc(docs[0].text)
+    doc.set_ents([Span(doc, 0, 2, label="Loc")], default="unmodified")
+    for _, pipe in nlp.pipeline:
+        doc = pipe(doc)
+    assert ("Loc", 0, 2) in [(ent.label_, ent.start, ent.end) for ent in doc.ents]
+
+
+def test_its_weights_can_have_8_bits(docs, monkeypatch):
+    monkeypatch.setattr(layers, "MIN_WEIGHTS", 1)  # small as it is
+    nlp, examples = committee(docs)
+    fit(nlp, examples, 60)
+    texts = [doc.text for doc in docs]
+    before = [ents_of(doc) for doc in nlp.pipe(texts)]
+    quantize(nlp)
+    after = [ents_of(doc) for doc in nlp.pipe(texts)]
+    assert sum(a == b for a, b in zip(after, before, strict=True)) > 0.8 * len(texts)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: BiRNN(width=30, depth=1, members=4),
+        lambda: BiRNN(width=32, depth=1, members=4, split_input=True, nI=30).initialize(),
+    ],
+)
+def test_a_width_without_equal_shares(make):
+    with pytest.raises(ValueError, match="equal shares for 4 members"):
+        make()
+
+
+@pytest.mark.parametrize("make", [CRF, DistMult, lambda members: BiRNN(32, 1, members=members)])
+def test_a_committee_of_none(make):
+    with pytest.raises(ValueError, match="members is 1 or more"):
+        make(members=0)
+
+
+def test_one_member_is_the_paper_network(docs):
+    nlp, _ = committee(docs, n=1)
+    plain, _ = start(docs)
+    for name in ("tok2vec", "crf_ner"):
+        keys = [
+            [list(module.state_dict()) for module in torch_modules(x.get_pipe(name).model)]
+            for x in (nlp, plain)
+        ]
+        assert keys[0] == keys[1]
