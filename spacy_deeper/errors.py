@@ -481,6 +481,10 @@ class Errors(metaclass=ErrorsWithCodes):
         "None of the {count} documents could be annotated: see {path}. The first one's problem: "
         "{reason}"
     )
+    D425 = (
+        "None of the first {count} documents could be annotated, so the pipeline is to blame, not "
+        "they: {reason} Mend it, or see to --code, and give the same command again."
+    )
 
     # D45x: quantized pipelines
     D450 = "The pipeline is quantized already. Quantize the one it was made of."

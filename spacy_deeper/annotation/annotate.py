@@ -1,5 +1,6 @@
 """From input files to output files."""
 
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from .outputs import OUTPUTS, find_output
 from .work_folder import WorkFolder, totals
 
 ENGINES = ("local", "ray")
+# If so many documents fail and not one is annotated, it is no fault of the documents.
+HOPELESS = 100
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,8 @@ def annotate(
 ) -> Summary:
     """Annotate texts with a pipeline, and write all of them in the order of the input.
 
-    A run that was stopped, in whatever way, goes on when the same call is made again. Memory does
+    A run that was stopped, in whatever way, goes on when the same call is made again; it ends by
+    itself if the pipeline fails with each of the first documents. Memory does
     not grow with the input, except for one joined `.spacy` file, which spaCy holds as a whole.
 
     model (str): The pipeline's name or path.
@@ -137,7 +141,16 @@ def annotate(
                     if engine == "local"
                     else on_ray.run(chunks, settings, n_process, address)
                 )
+                if before["records"] and not silent:
+                    there = f"{before['records']} of {begun['records']} documents are done already"
+                    tqdm.write(f"Going on: {there}.", file=sys.stderr)
+                hope = before["records"] > before["failures"]
                 for part in _with_progress(parts, before["records"], begun["records"], silent):
+                    hope = hope or not _is_hopeless(part)
+                    if not hope:
+                        reason = part.failures[0]["reason"]
+                        count = part.counts["records"]
+                        raise ValueError(Errors.D425.format(count=count, reason=reason))
                     work.save(part)
                     done[part.number] = part.counts
             total = totals(done.values())
@@ -155,6 +168,12 @@ def annotate(
         perf_counter() - start,
         total["words"] - before["words"],
     )
+
+
+def _is_hopeless(part: Part) -> bool:
+    """Whether the pipeline, not the input, failed with each of many documents."""
+    failed = [row for row in part.failures if row["text"] is not None]
+    return len(failed) == part.counts["records"] >= HOPELESS
 
 
 def _with_progress(parts: Iterable[Part], done: int, records: int, silent: bool) -> Iterator[Part]:

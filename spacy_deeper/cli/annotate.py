@@ -1,5 +1,7 @@
 """`relations annotate`: a trained pipeline over many texts."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +12,15 @@ from ._util import one_line_errors, say_good, say_warning
 
 IN = "lines, files, jsonl, csv or parquet"
 OUT = "jsonl, parquet, spacy or triples"
+
+
+@contextmanager
+def _saying_how_to_go_on() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        say_warning("Stopped. What is done is kept: the same command goes on from there.")
+        raise typer.Exit(130) from None
 
 
 def annotate_cli(
@@ -95,7 +106,7 @@ def annotate_cli(
     from ..annotation import annotate
     from ..annotation.inputs import Columns
 
-    with one_line_errors():
+    with one_line_errors(), _saying_how_to_go_on():
         done = annotate(
             model,
             input,

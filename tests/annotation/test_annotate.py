@@ -278,3 +278,21 @@ def test_an_empty_input(rules: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"\[D423\] .*in.jsonl"):
         annotate(rules, tmp_path / "in.jsonl", tmp_path / "out.jsonl")
     assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
+
+
+def test_a_pipeline_that_always_fails_is_stopped(run, tmp_path: Path) -> None:
+    """After the first chunk, not after all of them; and of that one nothing is kept."""
+    texts = [f"FAIL {i}" for i in range(300)]
+    with pytest.raises(ValueError, match=r"None of the first 150 .* RuntimeError: told to fail"):
+        run("out.jsonl", texts, chunk_size=150)
+    work = tmp_path / "out.jsonl.work"
+    assert not (work / "done").exists()
+    assert not (tmp_path / "out.jsonl").exists()
+    # It may have been the fault of the first documents only: smaller chunks tell.
+    done = run("all.jsonl", [*texts, "Ann."], chunk_size=10)
+    assert (done.records, done.failures) == (301, 300)
+
+
+def test_many_empty_lines_are_no_fault_of_the_pipeline(run) -> None:
+    done = run("out.jsonl", [*([""] * 200), "Ann."], chunk_size=150)
+    assert (done.records, done.failures) == (201, 200)

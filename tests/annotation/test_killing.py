@@ -174,3 +174,26 @@ def test_a_pipeline_that_can_not_be_loaded(rules: str, tmp_path: Path) -> None:
     assert "[D160]" in done.stderr
     assert "saboteur" in done.stderr
     assert done.stderr.strip().count("\n") == 0
+
+
+@pytest.mark.parametrize("n_process", [1, 2])
+def test_interrupted_and_continued(rules: str, code: Path, tmp_path: Path, n_process: int) -> None:
+    """Ctrl-C: it says that the command can be given again, and then where it goes on."""
+    path = tmp_path / "in.txt"
+    path.write_text("".join(f"Ann met Bo {i}. SLOW\n" for i in range(60)))
+    options = ("-n", n_process, "--chunk-size", 4)
+    arguments = command(rules, path, tmp_path / NAMES[0], code, *options)
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    done = tmp_path / "out.jsonl.work" / "done"
+    wait_until(lambda: count(done) >= 2)
+    process.send_signal(signal.SIGINT)
+    stderr = process.communicate()[1]
+    assert process.returncode == 130, stderr
+    assert "the same command goes on" in stderr
+    assert "Traceback" not in stderr
+    n_done = sum(len(at.read_text().splitlines()) for at in (done.parent / "parts").iterdir())
+    assert 8 <= n_done < 60
+    again = subprocess.run(arguments, capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    assert f"Going on: {n_done} of 60 documents are done already" in again.stderr
+    assert len((tmp_path / NAMES[0]).read_text().splitlines()) == 60
