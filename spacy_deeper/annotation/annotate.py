@@ -149,8 +149,8 @@ def annotate(
                     hope = hope or not _is_hopeless(part)
                     if not hope:
                         reason = part.failures[0]["reason"]
-                        count = part.counts["records"]
-                        raise ValueError(Errors.D425.format(count=count, reason=reason))
+                        n_failed = part.counts["records"]
+                        raise ValueError(Errors.D425.format(count=n_failed, reason=reason))
                     work.save(part)
                     done[part.number] = part.counts
             total = totals(done.values())

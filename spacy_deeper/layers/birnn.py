@@ -30,7 +30,7 @@ def BiRNN(
     cell: str = "gru",
     dropout: float | None = None,
     members: int = 1,
-    split_input: bool = False,
+    own_input: int | None = None,
     nI: int | None = None,
 ) -> Model[list[Floats2d], list[Floats2d]]:
     """Encode texts with stacked bidirectional RNN layers (Crone 2020, sections 3.1 to 3.3).
@@ -41,9 +41,9 @@ def BiRNN(
     cell (str): "gru" or "lstm".
     dropout (Optional[float]): Dropout before each layer; None obeys `[training] dropout`.
     members (int): How many stacks of RNNs stand side by side, with a share of the width each: the
-        first layers of a committee. The paper has 1.
-    split_input (bool): Whether each member reads its own share of the input's columns: so do all
-        layers of a committee but its first.
+        layers of a committee. The paper has 1.
+    own_input (Optional[int]): How many of the input's last columns the members share out; all of
+        them read the others. None shares all of them out, as between the layers of a committee.
     nI (Optional[int]): The input width; found from the data if None.
     """
     check_choice("cell", cell, CELLS)
@@ -56,27 +56,30 @@ def BiRNN(
 
     return torch_layer(
         "birnn",
-        partial(build, depth=depth, cell=cell, members=members, split_input=split_input),
+        partial(build, depth=depth, cell=cell, members=members, own_input=own_input),
         forward,
         init=init,
         dims={"nI": nI, "nO": width},
-        attrs={**dropout_attrs(dropout), "split_into": members if split_input else 1},
+        attrs=dropout_attrs(dropout),
     )
 
 
-def build(members: int, split_input: bool, **sizes: Any) -> Any:
+def build(nI: int, nO: int, members: int, own_input: int | None, **settings: Any) -> Any:
     from .pytorch.birnn import StackedBiRNN
-    from .pytorch.members import with_members
+    from .pytorch.members import Members
 
-    divided = ("nI", "nO") if split_input else ("nO",)
-    return with_members(StackedBiRNN, members, divided, split_input, **sizes)
+    if members == 1:
+        return StackedBiRNN(nI, nO, **settings)
+    own = nI if own_input is None else min(own_input, nI)
+    check_split("BiRNN", own, members)
+    each = nI - own + own // members
+    return Members(partial(StackedBiRNN, each, nO // members, **settings), members, own)
 
 
 def init(model: Model, X: list[Floats2d] | None = None, Y: Any = None) -> None:
     if X and model.has_dim("nI") is None:
         model.set_dim("nI", X[0].shape[1])
     if model.has_dim("nI"):
-        check_split("BiRNN", model.get_dim("nI"), model.attrs["split_into"])
         shim_of(model).build(nI=model.get_dim("nI"), nO=model.get_dim("nO"))
 
 

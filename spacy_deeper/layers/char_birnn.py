@@ -28,6 +28,7 @@ def CharBiRNN(
     rows: int = 2048,
     max_chars: int = 64,
     cell: str = "gru",
+    members: int = 1,
 ) -> Model[list[Doc], list[Floats2d]]:
     """Embed each token by its characters: t_char of equation 1 (Crone 2020; Lample et al. 2016).
 
@@ -40,25 +41,28 @@ def CharBiRNN(
     rows (int): The size of the embedding table.
     max_chars (int): Only a word's first `max_chars` characters are read.
     cell (str): "gru" or "lstm".
+    members (int): How many such networks stand side by side, with a share of the width each: those
+        of a committee.
     """
     check_choice("cell", cell, CELLS)
-    check_width("CharBiRNN", width)
-    check_positive(embed_size=embed_size, rows=rows, max_chars=max_chars)
+    check_positive(embed_size=embed_size, rows=rows, max_chars=max_chars, members=members)
+    check_width("CharBiRNN", width, members)
 
     return torch_layer(
         "char_birnn",
-        partial(build, embed_size=embed_size, cell=cell),
+        partial(build, embed_size=embed_size, cell=cell, members=members),
         forward,
         init=init,
         dims={"nO": width, "nV": rows},
-        attrs={"max_chars": max_chars},
+        attrs={"max_chars": max_chars, "members": members},
     )
 
 
-def build(**sizes: Any) -> Any:
+def build(members: int, **sizes: Any) -> Any:
     from .pytorch.char_birnn import CharBiRNN
+    from .pytorch.members import with_members
 
-    return CharBiRNN(**sizes)
+    return with_members(CharBiRNN, members, ("nO",), **sizes)
 
 
 def init(model: Model, X: Any = None, Y: Any = None) -> None:

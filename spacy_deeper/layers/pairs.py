@@ -58,7 +58,7 @@ def pair_layer(
 def build(builder: Callable[..., Any], members: int, **sizes: Any) -> Any:
     from .pytorch.members import with_members
 
-    return with_members(builder, members, ("nI", "nH"), True, **sizes)
+    return with_members(builder, members, ("nI", "nH"), **sizes)
 
 
 def init(model: Model, X: EntitiesT | None = None, Y: Any = None) -> None:

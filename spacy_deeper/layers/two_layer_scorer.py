@@ -56,7 +56,7 @@ def build(members: int, **sizes: Any) -> Any:
     from .pytorch.ffnn import TwoLayerScorer
     from .pytorch.members import with_members
 
-    return with_members(TwoLayerScorer, members, ("nI",), True, **sizes)
+    return with_members(TwoLayerScorer, members, ("nI",), **sizes)
 
 
 def init(model: Model, X: list[Floats2d] | None = None, Y: Any = None) -> None:

@@ -23,7 +23,8 @@ def JointEmbed(
 ) -> EmbedT:
     """Embed tokens by equation 1 of Crone (2020): v = t_elmo ∘ t_glove ∘ t_char ∘ t_casing.
 
-    Each part is optional and maps docs to an array (tokens, width) for each.
+    Each part is optional and maps docs to an array (tokens, width) for each. Characters come last
+    if they are those of a committee's members, which share them out (`spacy_deeper.BiRNN.v1`).
 
     contextual: A contextual encoder, e.g. `spacy_deeper.FrozenTransformer.v1`, or a listener to a
         `transformer` component, which is trained then.
@@ -34,7 +35,10 @@ def JointEmbed(
     """
     if contextual is not None and contextual.has_ref("listener"):
         contextual = of_known_width(contextual)
-    parts = [part for part in (contextual, static, char, casing) if part is not None]
+    order = [contextual, static, char, casing]
+    if char is not None and char.attrs.get("members", 1) > 1:
+        order = [contextual, static, casing, char]
+    parts = [part for part in order if part is not None]
     if not parts:
         raise ValueError(Errors.D205)
     joint = side_by_side(parts)

@@ -10,6 +10,8 @@ from scipy.special import expit, logit
 from spacy.tokens import Span
 
 from spacy_deeper.layers.birnn import BiRNN
+from spacy_deeper.layers.casing import CASINGS
+from spacy_deeper.layers.char_birnn import CharBiRNN
 from spacy_deeper.layers.crf import CRF, span_probabilities
 from spacy_deeper.layers.distmult import DistMult
 from spacy_deeper.layers.pytorch import quantize as layers
@@ -19,14 +21,15 @@ from spacy_deeper.quantization import quantize
 
 from .joint import ents_of, fit, pair, same, start, step, torch_modules
 
-N, WIDTH = 2, 32
+N, WIDTH, CHARS = 2, 32, 16
 
 
 def committee(docs, n=N, entity="ends", context="between", **settings):
     """A committee in which each member has the sizes of a single pipeline of `start`."""
-    later = {"members": n, "split_input": True}
-    encoders = {"tok2vec": {"members": n}, "crf_ner": later, "relation_scorer": later}
+    encoders = {name: {"members": n} for name in ("tok2vec", "crf_ner", "relation_scorer")}
+    encoders["tok2vec"]["own_input"] = n * CHARS
     overrides = {name: {"model": {"encode": more}} for name, more in encoders.items()}
+    overrides["tok2vec"]["model"]["embed"] = {"char": {"members": n, "width": n * CHARS}}
     overrides["crf_ner"]["model"]["members"] = n
     head = {"members": n, "context": context, "distance": True, "type_pairs": True}
     overrides["relation_scorer"]["model"] |= {"head": head, "entity": entity}
@@ -34,7 +37,7 @@ def committee(docs, n=N, entity="ends", context="between", **settings):
 
 
 def member(docs, nlp, number, entity="ends", context="between"):
-    """The pipeline of one member, with its weights and those of the embedding, which all share."""
+    """The pipeline of one member, with its weights."""
     single, examples = committee(docs, 1, entity, context)
     for name in single.pipe_names:
         modules = zip(*(torch_modules(x.get_pipe(name).model) for x in (single, nlp)), strict=True)
@@ -43,10 +46,17 @@ def member(docs, nlp, number, entity="ends", context="between"):
             state = common.state_dict()
             if any(key.startswith(prefix) for key in state):
                 state = {k.removeprefix(prefix): v for k, v in state.items() if prefix in k}
+                state = {k: in_order(k, v) for k, v in state.items()}
             elif isinstance(common, torch.nn.Embedding) and name == "relation_scorer":
                 state = {"weight": state["weight"].chunk(N, dim=1)[number]}
             own.load_state_dict(state)
     return single, examples
+
+
+def in_order(key, value):
+    """A single pipeline's first layer reads characters and casing the other way round."""
+    first = "weight_ih" in key and value.shape[1] == len(CASINGS) + CHARS
+    return value.roll(-len(CASINGS), dims=1) if first else value
 
 
 def gradients_of(nlp, name):
@@ -71,11 +81,11 @@ def test_it_learns_as_its_members_alone_would(docs, entity, context):
                 _, i, own_key = key.split(".", 2) if "members" in key else ("", None, key)
                 if i is not None:
                     expected = own[int(i)][own_key].grad / N
-                elif name == "relation_scorer":  # embeddings of tags
+                else:  # embeddings of tags
+                    assert name == "relation_scorer"
                     expected = torch.cat([p[key].grad for p in own], dim=1) / N
-                else:
-                    expected = sum(p[key].grad for p in own) / N
-                torch.testing.assert_close(parameter.grad, expected, atol=1e-6, rtol=1e-4)
+                grad = in_order(key, parameter.grad)
+                torch.testing.assert_close(grad, expected, atol=1e-6, rtol=1e-4)
                 compared += float(expected.abs().max()) > 1e-6
     assert compared > 20
 
@@ -183,7 +193,9 @@ def test_its_weights_can_have_8_bits(docs, monkeypatch):
     "make",
     [
         lambda: BiRNN(width=30, depth=1, members=4),
-        lambda: BiRNN(width=32, depth=1, members=4, split_input=True, nI=30).initialize(),
+        lambda: BiRNN(width=32, depth=1, members=4, nI=30).initialize(),
+        lambda: BiRNN(width=32, depth=1, members=4, own_input=6, nI=30).initialize(),
+        lambda: CharBiRNN(width=30, members=4),
     ],
 )
 def test_a_width_without_equal_shares(make):

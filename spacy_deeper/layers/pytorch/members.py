@@ -11,34 +11,38 @@ class Members(nn.Module):
     They stand side by side, in the columns of what goes in and of what comes out.
     """
 
-    def __init__(self, build: Callable[[], nn.Module], n: int, split: bool = True) -> None:
+    def __init__(self, build: Callable[[], nn.Module], n: int, own: int | None = None) -> None:
         """Make the members.
 
         build: Returns one of them, freshly initialized.
-        split: Whether each reads its own columns of an input, or all of them the whole of it.
+        own: How many of the last columns of an input are shared out, in equal parts; all members
+            read the others. None shares all of them out.
         """
         super().__init__()
         self.members = nn.ModuleList(build() for _ in range(n))
-        self.split = split
+        self.own = own
 
     def forward(self, *inputs: Any, **options: Any) -> Tensor:
         """Return what the members return, column beside column: (rows, n · width).
 
         inputs: What a member gets; matrices of floats are split, whole numbers are for all.
         """
-        parts = zip(*(self._parts(x) for x in inputs), strict=True)
+        parts = zip(*map(self._parts, inputs), strict=True)
         outputs = [member(*own, **options) for member, own in zip(self.members, parts, strict=True)]
         return torch.cat(outputs, dim=-1)
 
     def _parts(self, x: Any) -> Any:
         n = len(self.members)
-        if self.split and isinstance(x, Tensor) and x.is_floating_point():
+        if not (isinstance(x, Tensor) and x.is_floating_point()):
+            return [x] * n
+        if self.own is None:
             return x.chunk(n, dim=-1)
-        return [x] * n
+        common, own = x.tensor_split([x.shape[-1] - self.own], dim=-1)
+        return (torch.cat([common, part], dim=-1) for part in own.chunk(n, dim=-1))
 
 
 def with_members(
-    build: Callable[..., nn.Module], n: int, divided: tuple[str, ...], split: bool, **sizes: Any
+    build: Callable[..., nn.Module], n: int, divided: tuple[str, ...], **sizes: Any
 ) -> nn.Module:
     """Build one module, or several as a committee.
 
@@ -48,4 +52,4 @@ def with_members(
     if n == 1:
         return build(**sizes)
     own = {name: size // n if name in divided else size for name, size in sizes.items()}
-    return Members(lambda: build(**own), n, split)
+    return Members(lambda: build(**own), n)
