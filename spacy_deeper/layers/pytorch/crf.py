@@ -60,18 +60,35 @@ class EntityCRF(CRF):
     ) -> Tensor:
         """Return the probability of each (start, end, label number), (m,), in one text (N, K).
 
-        exp(log Z(restricted to tag sequences with that entity) - log Z).
+        exp(log Z(tag sequences with that entity) - log Z), the former by forward sums to its first
+        token and backward sums from its last one: once through the text for all spans.
         """
-        n_tokens, n_tags = emissions.shape
-        allowed = torch.ones((len(spans), n_tokens, n_tags), dtype=torch.bool)
-        for row, (start, end, label) in zip(allowed, spans, strict=True):
-            row[start:end] = False
-            row[torch.arange(start, end), self.scheme.entity(label, end - start)] = True
-            row[end : end + 1, self.scheme.inside(label)] = False
-        restricted = emissions.masked_fill(~allowed.to(emissions.device), FORBIDDEN)
-        texts = torch.cat([emissions[None], restricted])
-        log_z = self.log_partition(texts, texts.new_ones(texts.shape[:2], dtype=torch.bool))
-        return (log_z[1:] - log_z[0]).exp().clamp(max=1.0)
+        emissions = emissions.double()  # sums over a long text are large, their difference is not
+        start, end, transitions = (
+            parameter.double()
+            for parameter in (self.start_transitions, self.end_transitions, self.transitions)
+        )
+        ahead = [start + emissions[0]] if len(emissions) else []
+        for row in emissions[1:]:
+            ahead.append((ahead[-1][:, None] + transitions).logsumexp(0) + row)
+        back = [end]  # what comes after each token, by its tag; the last token first
+        for row in emissions[1:].flip(0):
+            back.append((transitions + row + back[-1]).logsumexp(1))
+        back.reverse()
+        log_p = emissions.new_empty(len(spans))
+        for i, (first, stop, label) in enumerate(spans):
+            tags = torch.from_numpy(self.scheme.entity(label, stop - first)).to(emissions.device)
+            inner = emissions[first:stop].gather(1, tags[:, None]).sum()
+            inner += transitions[tags[:-1], tags[1:]].sum()
+            before, after = start[tags[0]], end[tags[-1]]
+            if first > 0:
+                before = (ahead[first - 1] + transitions[:, tags[0]]).logsumexp(0)
+            if stop < len(emissions):
+                next_tags = transitions[tags[-1]] + emissions[stop] + back[stop]
+                next_tags[self.scheme.inside(label)] = -torch.inf
+                after = next_tags.logsumexp(0)
+            log_p[i] = before + inner + after - (ahead[-1] + end).logsumexp(0)
+        return log_p.exp().clamp(max=1.0)
 
     @torch.no_grad()
     def viterbi(self, emissions: Tensor, lengths: Tensor) -> Tensor:
