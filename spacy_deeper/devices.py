@@ -27,6 +27,15 @@ def use_gpu(gpu_id: int) -> None:
         raise ValueError(Errors.D163.format(gpu_id=gpu_id, problem=problem)) from err
 
 
+def bound_kernels(count: int = 64) -> None:
+    """Let oneDNN keep the kernels of fewer shapes than the 1024 that it does by default.
+
+    Each has memory of its own to work in, and batches of texts have ever new shapes: annotating
+    grew by a megabyte with each batch. To be called before anything is computed.
+    """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(count))
+
+
 def return_memory() -> None:
     """Let the C library give memory that is free back to the system, if it is GNU's.
 

@@ -5,6 +5,7 @@ from operator import getitem
 from pathlib import Path
 
 import pytest
+import srsly
 from spacy.schemas import ConfigSchemaTraining
 from spacy.util import load_model_from_config, registry
 from thinc.api import Optimizer
@@ -189,10 +190,25 @@ def test_fine_tuning():
 
 
 def test_each_ingredient_is_one(tmp_path):
-    """The settings of each row are in our best config, and other there."""
+    """The settings of each row are in our best config, and other there; of a committee one member
+    is taken apart, and three are a row."""
     config = merged("conll04_best")
+    committee = {
+        f"vars.{name}": config["vars"][name] for name in ("members", "width", "char_width")
+    }
+    (command,) = [
+        line
+        for command in srsly.read_yaml(CONFIGS.parent / "project.yml")["commands"]
+        if command["name"] == "ingredients-conll04"
+        for line in command["script"]
+    ]
+    for key, value in committee.items():
+        one = int(command.partition(f"--{key} ")[2].split()[0])
+        assert value == 3 * one
+        config["vars"][key.removeprefix("vars.")] = one
     rows = read_variants(CONFIGS / "ingredients.json", config)
     assert rows.pop("Ours") == {}
+    assert rows["A committee of three"] == committee
     for row in rows.values():
         for key, value in row.items():
             there = reduce(getitem, key.split("."), config)

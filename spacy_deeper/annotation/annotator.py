@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from spacy.util import get_package_path, is_package, load_model, minibatch
 
-from ..devices import use_gpu
+from ..devices import bound_kernels, return_memory, use_gpu
 from ..errors import Errors
 from ..relations import get_relations
 from .chunks import Chunk
@@ -82,6 +82,7 @@ class Annotator:
                 "relations": sum(len(get_relations(doc)) for _, doc in docs),
             }
             data = OUTPUTS[self.settings.to].encode(docs)
+        return_memory()
         rows = [{key: plain(value) for key, value in row._asdict().items()} for row in failures]
         return Part(chunk.number, data, rows, counts)
 
@@ -116,6 +117,7 @@ def _set_up(settings: Settings) -> None:
     import torch
     from spacy.cli._util import import_code
 
+    bound_kernels()
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     use_gpu(settings.gpu_id)
