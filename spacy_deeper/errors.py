@@ -249,6 +249,18 @@ class Errors(metaclass=ErrorsWithCodes):
         "{name}: a width of {width} has no equal shares for {members} members. Make it a multiple "
         "of them; of a BiRNN, of twice their number."
     )
+    D228 = (
+        "{name} has {members} members, and its encode {found}: a committee has as many of each. "
+        "Set members alike in encode, in the tagger or the head, and in the shared layers."
+    )
+    D229 = (
+        "own_input of a BiRNN is {own}, and must be {width}: it is the width of the members' "
+        "characters, all together, or 0 without."
+    )
+    D230 = (
+        "A committee needs a shared layer, which gives each member what it reads: depth is 0. Set "
+        "depth to 1 or more, or members to 1."
+    )
     D280 = (
         "{name} has predicted_entities = true, and the docs have no predicted entities. Set "
         '[training] annotating_components to ["tok2vec", "crf_ner"] (and a transformer before it, '
@@ -482,8 +494,10 @@ class Errors(metaclass=ErrorsWithCodes):
         "{reason}"
     )
     D425 = (
-        "None of the first {count} documents could be annotated, so the pipeline is to blame, not "
-        "they: {reason} Mend it, or see to --code, and give the same command again."
+        "None of the first {count} documents could be annotated. The first one's problem: "
+        "{reason}. Nothing was written: mend the pipeline, or see to --code, and give the same "
+        "command again. If these documents are to blame, a --chunk-size below {least} goes on "
+        "past them."
     )
 
     # D45x: quantized pipelines

@@ -150,7 +150,10 @@ def annotate(
                     if not hope:
                         reason = part.failures[0]["reason"]
                         n_failed = part.counts["records"]
-                        raise ValueError(Errors.D425.format(count=n_failed, reason=reason))
+                        if not done:  # mended, it is another pipeline, and another run
+                            work.clean_up()
+                        problem = {"count": n_failed, "reason": reason, "least": HOPELESS}
+                        raise ValueError(Errors.D425.format(**problem))
                     work.save(part)
                     done[part.number] = part.counts
             total = totals(done.values())

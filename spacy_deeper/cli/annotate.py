@@ -15,11 +15,12 @@ OUT = "jsonl, parquet, spacy or triples"
 
 
 @contextmanager
-def _saying_how_to_go_on() -> Iterator[None]:
+def _saying_how_to_go_on(force: bool) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        say_warning("Stopped. What is done is kept: the same command goes on from there.")
+        command = "the same command without --force" if force else "the same command"
+        say_warning(f"Stopped. What is done is kept: {command} goes on from there.")
         raise typer.Exit(130) from None
 
 
@@ -106,7 +107,7 @@ def annotate_cli(
     from ..annotation import annotate
     from ..annotation.inputs import Columns
 
-    with one_line_errors(), _saying_how_to_go_on():
+    with one_line_errors(), _saying_how_to_go_on(force):
         done = annotate(
             model,
             input,

@@ -42,8 +42,9 @@ def BiRNN(
     dropout (Optional[float]): Dropout before each layer; None obeys `[training] dropout`.
     members (int): How many stacks of RNNs stand side by side, with a share of the width each: the
         layers of a committee. The paper has 1.
-    own_input (Optional[int]): How many of the input's last columns the members share out; all of
-        them read the others. None shares all of them out, as between the layers of a committee.
+    own_input (Optional[int]): How many of the input's last columns, those of the members'
+        characters, the members share out; all of them read the others. None shares all of them
+        out, as between the layers of a committee.
     nI (Optional[int]): The input width; found from the data if None.
     """
     check_choice("cell", cell, CELLS)
@@ -51,7 +52,11 @@ def BiRNN(
     check_width("BiRNN", width, members)
     if depth < 0:
         raise ValueError(Errors.D204.format(depth=depth))
+    if own_input is not None and own_input < 0:
+        raise ValueError(Errors.D229.format(own=own_input, width="at least 0"))
     if depth == 0:
+        if own_input is not None and members > 1:
+            raise ValueError(Errors.D230)
         return noop()
 
     return torch_layer(
@@ -60,7 +65,7 @@ def BiRNN(
         forward,
         init=init,
         dims={"nI": nI, "nO": width},
-        attrs=dropout_attrs(dropout),
+        attrs={**dropout_attrs(dropout), "members": members},
     )
 
 
@@ -70,7 +75,9 @@ def build(nI: int, nO: int, members: int, own_input: int | None, **settings: Any
 
     if members == 1:
         return StackedBiRNN(nI, nO, **settings)
-    own = nI if own_input is None else min(own_input, nI)
+    own = nI if own_input is None else own_input
+    if own > nI:
+        raise ValueError(Errors.D229.format(own=own, width=f"at most {nI}, the input's width"))
     check_split("BiRNN", own, members)
     each = nI - own + own // members
     return Members(partial(StackedBiRNN, each, nO // members, **settings), members, own)

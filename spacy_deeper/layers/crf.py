@@ -25,8 +25,8 @@ def CRF(
 ) -> Model[tuple[list[Floats2d], list[Ints1d]], Floats1d]:
     """A linear-chain CRF over entity tags, on pytorch-crf.
 
-    As a layer it maps emissions (n, K) and gold tags (n,) of each text to the texts' negative
-    log-likelihoods (B,); a tag of -1 is unknown and summed over. `viterbi` decodes.
+    As a layer it maps emissions (n, members · K) and gold tags (n,) of each text to the texts'
+    negative log-likelihoods (B,); a tag of -1 is unknown and summed over. `viterbi` decodes.
 
     nO (Optional[int]): The number of tags K; known once the labels are.
     scheme (str): What the tags are, "bio" or "bilou".
@@ -84,7 +84,7 @@ def span_probabilities(
     """Return how probable each (start, end, label number) of a text is, by forward sums.
 
     model: A `CRF` layer.
-    emissions: (n, K); (n, members · K) of a committee, as in `viterbi`.
+    emissions: (n, members · K).
     """
     module = module_of(model)
     flat = xp2torch(emissions, device=shim_of(model).device)
@@ -99,7 +99,7 @@ def viterbi(
     """Return the best well-formed tags of each text.
 
     model: A `CRF` layer.
-    emissions: (n, K) for each text.
+    emissions: (n, members · K) for each text.
     allowed: For each text None or a boolean array (n, K), the tags that its tokens may have.
     """
     import torch

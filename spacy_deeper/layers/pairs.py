@@ -10,6 +10,7 @@ from thinc.types import Floats2d, Floats3d, Ints2d
 from .torch_layer import (
     call_module,
     check_positive,
+    check_split,
     dropout_attrs,
     dropout_rate,
     shim_of,
@@ -21,6 +22,10 @@ from .torch_layer import (
 # (see `pair_layer`) also gets each entity's first and last token and its type's number, (M, 3),
 # and the states of the tokens of all texts, (N, w).
 EntitiesT = tuple[Floats2d, list[int]] | tuple[Floats2d, list[int], Ints2d, Floats2d]
+
+
+# The sizes that are those of all members together.
+DIVIDED = frozenset(("nI", "nH"))
 
 
 def pair_layer(
@@ -58,13 +63,15 @@ def pair_layer(
 def build(builder: Callable[..., Any], members: int, **sizes: Any) -> Any:
     from .pytorch.members import with_members
 
-    return with_members(builder, members, ("nI", "nH"), **sizes)
+    return with_members(builder, members, DIVIDED, **sizes)
 
 
 def init(model: Model, X: EntitiesT | None = None, Y: Any = None) -> None:
     if X is not None and model.has_dim("nI") is None:
         model.set_dim("nI", X[0].shape[1])
     if all(model.has_dim(name) for name in model.dim_names):
+        for name in DIVIDED.intersection(model.dim_names):
+            check_split(model.name, model.get_dim(name), model.attrs["members"])
         shim_of(model).build(**{name: model.get_dim(name) for name in model.dim_names})
 
 

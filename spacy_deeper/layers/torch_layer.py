@@ -256,6 +256,13 @@ def check_split(name: str, width: int, members: int) -> None:
         raise ValueError(Errors.D227.format(name=name, width=width, members=members))
 
 
+def check_members(name: str, members: int, encode: Model) -> None:
+    """Raise if a component's BiRNN is of another number of members than what reads it."""
+    found = encode.attrs.get("members", members)  # others' layers don't say
+    if found != members:
+        raise ValueError(Errors.D228.format(name=name, members=members, found=found))
+
+
 def check_positive(**settings: int) -> None:
     """Raise if a size is below 1."""
     for name, value in settings.items():

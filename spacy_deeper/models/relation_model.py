@@ -9,7 +9,7 @@ from thinc.types import Floats2d, Floats3d, Ints2d
 
 from ..layers.label_embedding import LabelEmbedding
 from ..layers.pairs import EntitiesT
-from ..layers.torch_layer import check_choice, check_split, shim_of, split_rows
+from ..layers.torch_layer import check_choice, check_members, check_split, shim_of, split_rows
 from ..schemes import bio
 from .entity_states import ENTITY_STATES
 
@@ -44,7 +44,9 @@ def RelationModel(
         the paper; of both "ends", its final and its first token; or their "max" over its tokens.
     """
     check_choice("entity", entity, ENTITY_STATES)
-    labels = LabelEmbedding(label_embedding * head.attrs["members"])
+    members = head.attrs.get("members", 1)
+    check_members("relation_model", members, encode)
+    labels = LabelEmbedding(label_embedding * members)
     tokens: Model[list[Doc], list[Floats2d]] = chain(tok2vec, encode)
     return Model(
         "relation_model",
@@ -53,7 +55,12 @@ def RelationModel(
         layers=[tokens, labels, head],
         dims={"nO": None},
         refs={"tok2vec": tok2vec, "tokens": tokens, "labels": labels, "output_layer": head},
-        attrs={"resize_output": resize, "resize_tags": resize_tags, "entity": entity},
+        attrs={
+            "resize_output": resize,
+            "resize_tags": resize_tags,
+            "entity": entity,
+            "members": members,
+        },
     )
 
 
@@ -69,8 +76,7 @@ def init(model: Model, X: RelationInT | None = None, Y: Any = None) -> None:
     H = tokens.predict(docs)[0]
     nothing = model.ops.xp.zeros(0, dtype="int64")
     states, _ = ENTITY_STATES[model.attrs["entity"]](model.ops, H, nothing, nothing)
-    for width in (H.shape[1], states.shape[1]):
-        check_split(head.name, width, head.attrs["members"])
+    check_split(head.name, H.shape[1], model.attrs["members"])
     sizes = {
         "nI": states.shape[1] + labels.get_dim("nO"),
         "nH": H.shape[1],
@@ -100,7 +106,7 @@ def forward(
     first = rows[:, 2] + offsets if rows.shape[1] > 2 else last
     states, bp_states = ENTITY_STATES[model.attrs["entity"]](model.ops, H, first, last)
     L, bp_labels = labels(tags, is_train)
-    g, bp_join = join(xp, head.attrs["members"], H.shape[1], states, L)
+    g, bp_join = join(xp, model.attrs["members"], H.shape[1], states, L)
     with_features = head.attrs.get("pair_features", False)
     mentions = xp.stack([first, last, bio.label_numbers(tags)], axis=1)
     scores, bp_head = head((g, sizes, mentions, H) if with_features else (g, sizes), is_train)
@@ -130,28 +136,24 @@ def join(
         p = states.shape[1]
         return xp.hstack([states, labels]), lambda dg: (dg[:, :p], dg[:, p:])
     n_tokens, own = states.shape[1] // width, width // members
+    p, q = n_tokens * own, labels.shape[1] // members
     by_member = states.reshape((-1, n_tokens, members, own)).transpose((0, 2, 1, 3))
-    parts = [
-        by_member.reshape((len(states), members, -1)),
-        labels.reshape((len(states), members, -1)),
-    ]
-    p = n_tokens * own
-    g = xp.concatenate(parts, axis=2)
+    parts = [by_member.reshape((-1, members, p)), labels.reshape((-1, members, q))]
 
     def backprop(dg: Any) -> tuple[Any, Any]:
-        d_parts = dg.reshape(g.shape)
+        d_parts = dg.reshape((-1, members, p + q))
         d_states = d_parts[:, :, :p].reshape((-1, members, n_tokens, own)).transpose((0, 2, 1, 3))
         return d_states.reshape(states.shape), d_parts[:, :, p:].reshape(labels.shape)
 
-    return g.reshape((len(states), -1)), backprop
+    return xp.concatenate(parts, axis=2).reshape((-1, members * (p + q))), backprop
 
 
 def together(scores: Any, n_labels: int) -> Any:
     """Return the mean of the members' scores: (m, m, members · R) to (m, m, R)."""
     if scores.shape[2] == n_labels:
         return scores
-    m = len(scores)
-    return scores.reshape((m, m, -1, n_labels)).mean(axis=2)
+    m, _, width = scores.shape
+    return scores.reshape((m, m, width // n_labels, n_labels)).mean(axis=2)
 
 
 def resize(model: Model, nO: int) -> Model:

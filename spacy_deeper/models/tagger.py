@@ -7,7 +7,7 @@ from thinc.api import Model, chain
 from thinc.types import Floats2d
 
 from ..layers.crf import CRF
-from ..layers.torch_layer import shim_of
+from ..layers.torch_layer import check_members, shim_of
 from ..layers.two_layer_scorer import TwoLayerScorer
 
 
@@ -39,6 +39,7 @@ def CRFTagger(
         what `encode` returns; the paper has 1.
     nO (Optional[int]): The number of tags; known once the labels are.
     """
+    check_members("crf_tagger", members, encode)
     scorer = TwoLayerScorer(hidden_size, activation, dropout, members, nO=nO)
     emissions: Model[list[Doc], list[Floats2d]] = chain(tok2vec, encode, scorer)
     crf = CRF(nO, scheme, members)

@@ -31,7 +31,7 @@ def inside(label: int) -> int:
 def entity(label: int, length: int) -> NDArray[numpy.int64]:
     """Return the tags, shape (length,), of an entity of label number `label`."""
     if length == 1:
-        return numpy.array([tag("U", label)])
+        return numpy.array([tag("U", label)], dtype="int64")
     tags = numpy.full(length, tag("I", label), dtype="int64")
     tags[0], tags[-1] = tag("B", label), tag("L", label)
     return tags

@@ -280,14 +280,19 @@ def test_an_empty_input(rules: str, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
 
 
-def test_a_pipeline_that_always_fails_is_stopped(run, tmp_path: Path) -> None:
+def test_a_pipeline_that_always_fails_is_stopped(run, rules: str, tmp_path: Path) -> None:
     """After the first chunk, not after all of them; and of that one nothing is kept."""
     texts = [f"FAIL {i}" for i in range(300)]
     with pytest.raises(ValueError, match=r"None of the first 150 .* RuntimeError: told to fail"):
         run("out.jsonl", texts, chunk_size=150)
-    work = tmp_path / "out.jsonl.work"
-    assert not (work / "done").exists()
-    assert not (tmp_path / "out.jsonl").exists()
+    assert [at.name for at in tmp_path.iterdir() if at.name.startswith("out")] == []
+    # Mended, the same command works: another pipeline in its place.
+    nlp = spacy.load(rules)
+    nlp.remove_pipe("saboteur")
+    mended = tmp_path / "model"
+    nlp.to_disk(mended)
+    done = run("out.jsonl", texts, model=str(mended), chunk_size=150)
+    assert (done.records, done.failures) == (300, 0)
     # It may have been the fault of the first documents only: smaller chunks tell.
     done = run("all.jsonl", [*texts, "Ann."], chunk_size=10)
     assert (done.records, done.failures) == (301, 300)

@@ -183,10 +183,11 @@ def test_interrupted_and_continued(rules: str, code: Path, tmp_path: Path, n_pro
     path.write_text("".join(f"Ann met Bo {i}. SLOW\n" for i in range(60)))
     options = ("-n", n_process, "--chunk-size", 4)
     arguments = command(rules, path, tmp_path / NAMES[0], code, *options)
-    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(arguments, **pipes, start_new_session=True)
     done = tmp_path / "out.jsonl.work" / "done"
     wait_until(lambda: count(done) >= 2)
-    process.send_signal(signal.SIGINT)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to all processes
     stderr = process.communicate()[1]
     assert process.returncode == 130, stderr
     assert "the same command goes on" in stderr

@@ -8,18 +8,20 @@ import spacy
 import torch
 from scipy.special import expit, logit
 from spacy.tokens import Span
+from thinc.api import Model, noop
 
 from spacy_deeper.layers.birnn import BiRNN
 from spacy_deeper.layers.casing import CASINGS
 from spacy_deeper.layers.char_birnn import CharBiRNN
-from spacy_deeper.layers.crf import CRF, span_probabilities
+from spacy_deeper.layers.crf import CRF, span_probabilities, viterbi
 from spacy_deeper.layers.distmult import DistMult
 from spacy_deeper.layers.pytorch import quantize as layers
+from spacy_deeper.layers.relation_head import RelationHead
 from spacy_deeper.layers.torch_layer import module_of
-from spacy_deeper.models.relation_model import together
+from spacy_deeper.models.relation_model import RelationModel, together
 from spacy_deeper.quantization import quantize
 
-from .joint import ents_of, fit, pair, same, start, step, torch_modules
+from .joint import build, ents_of, fit, pair, same, start, step, torch_modules
 
 N, WIDTH, CHARS = 2, 32, 16
 
@@ -120,15 +122,20 @@ def test_the_mean_of_logits_is_taken_member_by_member():
     assert together(side_by_side, 15) is side_by_side
 
 
-def test_the_crfs_together_are_the_geometric_mean(docs):
+def best(sequences, p):
+    return sequences[p.argmax()].tolist()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_crfs_together_are_the_geometric_mean(docs, seed):
     """The probability of all tags of a text, by trying all: normalized, a product of powers."""
-    nlp, _ = committee(docs)
+    nlp, _ = committee(docs, seed=seed)
     crf = nlp.get_pipe("crf_ner").model.get_ref("crf")
     module = module_of(crf)
     for parameter in module.parameters():
         torch.nn.init.normal_(parameter)
     n_tags, length = crf.get_dim("nO"), 3
-    emissions = numpy.random.default_rng(0).normal(size=(length, N * n_tags)).astype("f")
+    emissions = numpy.random.default_rng(seed).normal(size=(length, N * n_tags)).astype("f")
     sequences = torch.tensor(list(product(range(n_tags), repeat=length)))
     log_p = 0
     for i, own in enumerate(module.members):
@@ -142,6 +149,15 @@ def test_the_crfs_together_are_the_geometric_mean(docs):
     (found,) = span_probabilities(crf, emissions, [(0, 2, 1)])
     assert found == pytest.approx(float(p[wanted].sum()), rel=1e-4)
     assert 1e-6 < found < 1
+    # The best tags: well-formed, and allowed.
+    opened = (sequences[:, 1:] + 1) // 2 == (sequences[:, :-1] + 1) // 2
+    goes_on = (sequences[:, 1:] > 0) & (sequences[:, 1:] % 2 == 0)
+    legal = (opened | ~goes_on).all(1) & ~((sequences[:, 0] > 0) & (sequences[:, 0] % 2 == 0))
+    mask = numpy.ones((length, n_tags), dtype=bool)
+    assert viterbi(crf, [emissions])[0].tolist() == best(sequences[legal], p[legal])
+    mask[range(length), best(sequences[legal], p[legal])] = False
+    legal &= torch.from_numpy(mask[range(length), sequences]).all(1)
+    assert viterbi(crf, [emissions], [mask])[0].tolist() == best(sequences[legal], p[legal])
 
 
 def test_it_learns_by_heart_is_saved_and_grows(docs, tmp_path):
@@ -167,6 +183,34 @@ def test_it_learns_by_heart_is_saved_and_grows(docs, tmp_path):
                 value[-2:] = -1e3
     for got, expected in zip(loaded.pipe(texts), before, strict=True):
         same(got, expected, 1e-5)
+
+
+def test_docs_without_entities_and_without_tokens(docs):
+    nlp, _ = committee(docs)
+    none = nlp.make_doc("There is nobody.")
+    none.set_ents([])
+    none._.relations = []
+    losses = step(nlp, pair(nlp, [none, none]))
+    assert losses["relation_scorer"] == 0
+    assert losses["crf_ner"] > 0
+    scorer = nlp.get_pipe("relation_scorer").model
+    head = [
+        p for module in torch_modules(scorer.get_ref("output_layer")) for p in module.parameters()
+    ]
+    assert not any(p.grad is not None and p.grad.any() for p in head)
+    empty = nlp.make_doc("")
+    empty._.relations = []
+    step(nlp, pair(nlp, [empty, docs[0], none]))
+    assert [len(doc) for doc in nlp.pipe(["", "Nobody."])] == [0, 2]
+    assert together(numpy.zeros((0, 0, 4)), 2).shape == (0, 0, 2)
+
+
+def test_deciding_draws_no_random_numbers(docs):
+    """Else a training would depend on how often it is evaluated."""
+    nlp, _ = committee(docs)
+    before = torch.random.get_rng_state()
+    list(nlp.pipe([doc.text for doc in docs]))
+    assert torch.equal(torch.random.get_rng_state(), before)
 
 
 def test_entities_that_are_there_stay(docs):
@@ -196,6 +240,8 @@ def test_its_weights_can_have_8_bits(docs, monkeypatch):
         lambda: BiRNN(width=32, depth=1, members=4, nI=30).initialize(),
         lambda: BiRNN(width=32, depth=1, members=4, own_input=6, nI=30).initialize(),
         lambda: CharBiRNN(width=30, members=4),
+        lambda: DistMult(members=4, nI=30, nO=2).initialize(),
+        lambda: RelationHead(members=4, nI=30, nO=2).initialize(),
     ],
 )
 def test_a_width_without_equal_shares(make):
@@ -209,12 +255,46 @@ def test_a_committee_of_none(make):
         make(members=0)
 
 
+@pytest.mark.parametrize("own_input", [-1, 33])
+def test_a_share_that_can_not_be(own_input):
+    with pytest.raises(ValueError, match=f"own_input of a BiRNN is {own_input}"):
+        BiRNN(width=32, depth=1, members=2, own_input=own_input, nI=32).initialize()
+
+
+def test_nothing_to_share_out():
+    """Without characters: all members read all of it."""
+    model = BiRNN(width=8, depth=1, members=2, own_input=0, nI=3)
+    model.initialize()
+    assert [m.layers[0].input_size for m in module_of(model).members] == [3, 3]
+    assert model.predict([numpy.ones((2, 3), "f")])[0].shape == (2, 8)
+
+
+def test_no_shared_layer():
+    with pytest.raises(ValueError, match="A committee needs a shared layer"):
+        BiRNN(width=32, depth=0, members=2, own_input=0)
+
+
+@pytest.mark.parametrize("name", ["crf_ner", "relation_scorer"])
+def test_layers_of_different_committees(name):
+    more = {"model": {"encode": {"members": 2}}}
+    with pytest.raises(ValueError, match="1 members, and its encode 2"):
+        build(overrides={"components": {name: more}})
+
+
+def test_a_head_of_ones_own(docs):
+    """It has no members, and need not say so."""
+    head = Model("mine", lambda model, X, is_train: (X, lambda dX: dX), dims={"nO": None})
+    assert RelationModel(noop(), noop(), head).attrs["members"] == 1
+
+
 def test_one_member_is_the_paper_network(docs):
-    nlp, _ = committee(docs, n=1)
-    plain, _ = start(docs)
-    for name in ("tok2vec", "crf_ner"):
-        keys = [
-            [list(module.state_dict()) for module in torch_modules(x.get_pipe(name).model)]
-            for x in (nlp, plain)
-        ]
-        assert keys[0] == keys[1]
+    nlp, _ = start(docs)
+    names = {
+        key
+        for name in nlp.pipe_names
+        for module in torch_modules(nlp.get_pipe(name).model)
+        for key in module.state_dict()
+    }
+    some = {"embed.weight", "layers.0.weight_ih_l0", "transitions", "distmult.diagonals"}
+    assert some <= names
+    assert not any("members" in key for key in names)

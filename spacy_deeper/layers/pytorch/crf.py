@@ -1,4 +1,6 @@
 from collections.abc import Sequence
+from copy import deepcopy
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -63,18 +65,21 @@ class EntityCRF(CRF):
         exp(log Z(tag sequences with that entity) - log Z), the former by forward sums to its first
         token and backward sums from its last one: once through the text for all spans.
         """
+        if not spans:
+            return emissions.new_empty(0)
         emissions = emissions.double()  # sums over a long text are large, their difference is not
         start, end, transitions = (
             parameter.double()
             for parameter in (self.start_transitions, self.end_transitions, self.transitions)
         )
-        ahead = [start + emissions[0]] if len(emissions) else []
+        ahead = [start + emissions[0]]
         for row in emissions[1:]:
             ahead.append((ahead[-1][:, None] + transitions).logsumexp(0) + row)
         back = [end]  # what comes after each token, by its tag; the last token first
         for row in emissions[1:].flip(0):
             back.append((transitions + row + back[-1]).logsumexp(1))
         back.reverse()
+        log_z = (ahead[-1] + end).logsumexp(0)
         log_p = emissions.new_empty(len(spans))
         for i, (first, stop, label) in enumerate(spans):
             tags = torch.from_numpy(self.scheme.entity(label, stop - first)).to(emissions.device)
@@ -87,7 +92,7 @@ class EntityCRF(CRF):
                 next_tags = transitions[tags[-1]] + emissions[stop] + back[stop]
                 next_tags[self.scheme.inside(label)] = -torch.inf
                 after = next_tags.logsumexp(0)
-            log_p[i] = before + inner + after - (ahead[-1] + end).logsumexp(0)
+            log_p[i] = before + inner + after - log_z
         return log_p.exp().clamp(max=1.0)
 
     @torch.no_grad()
@@ -137,7 +142,6 @@ class CRFCommittee(nn.Module):
 
     def __init__(self, n: int, nO: int, scheme: str = "bio") -> None:
         super().__init__()
-        self.nO, self.scheme_name = nO, scheme
         self.members = nn.ModuleList(EntityCRF(nO, scheme) for _ in range(n))
 
     def forward(self, emissions: Tensor, tags: Tensor, lengths: Tensor) -> Tensor:
@@ -162,8 +166,8 @@ class CRFCommittee(nn.Module):
     @torch.no_grad()
     def _together(self) -> EntityCRF:
         """Return the CRF whose scores are the means of the members'."""
-        mean = EntityCRF(self.nO, self.scheme_name)
+        mean = cast(EntityCRF, deepcopy(self.members[0]))  # a new one would draw random numbers
         for name, value in mean.named_parameters():
             members: list[Tensor] = [crf.get_parameter(name) for crf in self.members]
-            value.data = torch.stack(members).mean(0)
+            value.copy_(torch.stack(members).mean(0))
         return mean

@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import torch
@@ -11,7 +11,7 @@ class Members(nn.Module):
     They stand side by side, in the columns of what goes in and of what comes out.
     """
 
-    def __init__(self, build: Callable[[], nn.Module], n: int, own: int | None = None) -> None:
+    def __init__(self, build: Callable[[], nn.Module], n: int, own: int | None) -> None:
         """Make the members.
 
         build: Returns one of them, freshly initialized.
@@ -25,7 +25,8 @@ class Members(nn.Module):
     def forward(self, *inputs: Any, **options: Any) -> Tensor:
         """Return what the members return, column beside column: (rows, n · width).
 
-        inputs: What a member gets; matrices of floats are split, whole numbers are for all.
+        inputs: What a member gets; matrices of floats are split, whole numbers are for all: those
+            of the modules that there are, which take lengths, tags and places.
         """
         parts = zip(*map(self._parts, inputs), strict=True)
         outputs = [member(*own, **options) for member, own in zip(self.members, parts, strict=True)]
@@ -42,7 +43,7 @@ class Members(nn.Module):
 
 
 def with_members(
-    build: Callable[..., nn.Module], n: int, divided: tuple[str, ...], **sizes: Any
+    build: Callable[..., nn.Module], n: int, divided: Collection[str], **sizes: Any
 ) -> nn.Module:
     """Build one module, or several as a committee.
 
@@ -52,4 +53,4 @@ def with_members(
     if n == 1:
         return build(**sizes)
     own = {name: size // n if name in divided else size for name, size in sizes.items()}
-    return Members(lambda: build(**own), n)
+    return Members(lambda: build(**own), n, None)
