@@ -220,7 +220,7 @@ class Errors(metaclass=ErrorsWithCodes):
     )
     D211 = (
         "{name} does not know the {what} '{label}' of a training example. It knows: {known}. "
-        "Name it in the labels given at initialization, or call add_label before training."
+        "Name it in the labels given at initialization, or call {method} before training."
     )
     D212 = "A label is a text that is not empty, not {label!r}."
     D213 = (
@@ -247,7 +247,7 @@ class Errors(metaclass=ErrorsWithCodes):
     )
     D227 = (
         "{name}: a width of {width} has no equal shares for {members} members. Make it a multiple "
-        "of them; of a BiRNN, of twice their number."
+        "of {multiple}: in the configs here, vars.width and vars.char_width."
     )
     D228 = (
         "{name} has {members} members, and its encode {found}: a committee has as many of each. "
@@ -255,7 +255,7 @@ class Errors(metaclass=ErrorsWithCodes):
     )
     D229 = (
         "own_input of a BiRNN is {own}, and must be {width}: it is the width of the members' "
-        "characters, all together, or 0 without."
+        "characters (all together), which are the last part of the embedding, or 0 without."
     )
     D230 = (
         "A committee needs a shared layer, which gives each member what it reads: depth is 0. Set "

@@ -65,7 +65,7 @@ def BiRNN(
         forward,
         init=init,
         dims={"nI": nI, "nO": width},
-        attrs={**dropout_attrs(dropout), "members": members},
+        attrs={**dropout_attrs(dropout), "members": members, "own_input": own_input},
     )
 
 

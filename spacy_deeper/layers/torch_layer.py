@@ -246,14 +246,18 @@ def check_width(name: str, width: int, members: int = 1) -> None:
     """Raise if bidirectional layers can't split their width between members and two directions."""
     if width < 2 or width % 2:
         raise ValueError(Errors.D202.format(name=name, width=width))
-    if width % (2 * members):
-        raise ValueError(Errors.D227.format(name=name, width=width, members=members))
+    check_split(name, width, members, 2 * members)
 
 
-def check_split(name: str, width: int, members: int) -> None:
-    """Raise if members of a committee can't have equal shares of a width."""
-    if width % members:
-        raise ValueError(Errors.D227.format(name=name, width=width, members=members))
+def check_split(name: str, width: int, members: int, multiple: int | None = None) -> None:
+    """Raise if members of a committee can't have equal shares of a width.
+
+    multiple: What it is to be a multiple of, if not of their number.
+    """
+    multiple = multiple or members
+    if width % multiple:
+        settings = {"name": name, "width": width, "members": members, "multiple": multiple}
+        raise ValueError(Errors.D227.format(**settings))
 
 
 def check_members(name: str, members: int, encode: Model) -> None:

@@ -36,13 +36,18 @@ def JointEmbed(
     if contextual is not None and contextual.has_ref("listener"):
         contextual = of_known_width(contextual)
     order = [contextual, static, char, casing]
+    own = 0
     if char is not None and char.attrs.get("members", 1) > 1:
         order = [contextual, static, casing, char]
+        own = char.get_dim("nO")
     parts = [part for part in order if part is not None]
     if not parts:
         raise ValueError(Errors.D205)
     joint = side_by_side(parts)
-    return chain(joint, TokenDropout(token_dropout)) if token_dropout else joint
+    if token_dropout:
+        joint = chain(joint, TokenDropout(token_dropout))
+    joint.attrs["own_columns"] = own
+    return joint
 
 
 def side_by_side(parts: list[EmbedT]) -> EmbedT:

@@ -17,6 +17,7 @@ from thinc.types import Floats2d, Ints1d
 from ..errors import Errors
 from ..layers.crf import scheme_of, span_probabilities, viterbi
 from ..schemes import OUTSIDE, UNKNOWN, Scheme
+from .committee import check_committee
 from .default_model import default_model
 from .loss import Reduction, loss_scale
 
@@ -188,6 +189,7 @@ class CRFEntityTagger(TrainablePipe):
                             what="entity label",
                             label=label,
                             known=", ".join(self.labels),
+                            method="add_label",
                         )
                     )
                 index = self.cfg["labels"].index(label)
@@ -207,6 +209,7 @@ class CRFEntityTagger(TrainablePipe):
         labels (Optional[Sequence[str]]): The entity labels; collected from the examples if None.
         """
         validate_get_examples(get_examples, "CRFEntityTagger.initialize")
+        check_committee(nlp)
         if isinstance(labels, str | dict):
             raise ValueError(Errors.D219.format(name=self.name, labels=labels))
         if labels is None:

@@ -18,6 +18,7 @@ from ..errors import Errors, Warnings
 from ..models.relation_model import RelationInT, together
 from ..relations import get_relations, has_relations, install_extension, set_relations
 from ..schemes import bio
+from .committee import check_committee
 from .default_model import default_model
 from .gold_entities import GoldEntities, typed_entity_spans
 from .loss import Reduction, loss_scale, relation_loss
@@ -338,9 +339,9 @@ class RelationScorer(TrainablePipe):
     def _number(self, key: str, what: str, label: str) -> int:
         if label not in self.cfg[key]:
             known = ", ".join(self.cfg[key])
-            raise ValueError(
-                Errors.D211.format(name=self.name, what=what, label=label, known=known)
-            )
+            method = {"labels": "add_label", "entity_labels": "add_entity_label"}[key]
+            about = {"name": self.name, "what": what, "label": label, "known": known}
+            raise ValueError(Errors.D211.format(**about, method=method))
         return self.cfg[key].index(label)
 
     def _entities(
@@ -393,6 +394,7 @@ class RelationScorer(TrainablePipe):
             "entities": [...]}; what is not given is collected from the examples.
         """
         validate_get_examples(get_examples, "RelationScorer.initialize")
+        check_committee(nlp)
         relation_labels, entity_labels = self._given_labels(labels)
         if relation_labels is None or entity_labels is None:
             relations_seen: set[str] = set()

@@ -274,6 +274,17 @@ def test_no_shared_layer():
         BiRNN(width=32, depth=0, members=2, own_input=0)
 
 
+@pytest.mark.parametrize("char", [None, {"members": 1}, {"members": 2, "width": 8}])
+@pytest.mark.parametrize("pipeline", [["tok2vec", "crf_ner"], ["tok2vec", "relation_scorer"]])
+def test_a_share_of_other_columns_than_the_characters(docs, pipeline, char):
+    encode, embed = {"members": N, "own_input": N * CHARS}, {"char": char}
+    model = {"encode": encode, "embed": embed}
+    with pytest.raises(ValueError, match=f"own_input of a BiRNN is {N * CHARS}, and must be"):
+        start(docs, pipeline=pipeline, overrides={"components": {"tok2vec": {"model": model}}})
+    encode["own_input"] = 8 if char and char["members"] == N else 0
+    start(docs, pipeline=pipeline, overrides={"components": {"tok2vec": {"model": model}}})
+
+
 @pytest.mark.parametrize("name", ["crf_ner", "relation_scorer"])
 def test_layers_of_different_committees(name):
     more = {"model": {"encode": {"members": 2}}}
