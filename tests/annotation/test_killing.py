@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -184,7 +185,9 @@ def test_interrupted_and_continued(rules: str, code: Path, tmp_path: Path, n_pro
     options = ("-n", n_process, "--chunk-size", 4)
     arguments = command(rules, path, tmp_path / NAMES[0], code, *options)
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    process = subprocess.Popen(arguments, **pipes, start_new_session=True)
+    # In the background of a shell, where these tests may run, Ctrl-C does nothing.
+    usual = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen(arguments, **pipes, start_new_session=True, preexec_fn=usual)
     done = tmp_path / "out.jsonl.work" / "done"
     wait_until(lambda: count(done) >= 2)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to all processes

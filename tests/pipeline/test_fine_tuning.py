@@ -269,7 +269,7 @@ def test_the_config_trains(tiny_transformer, docs, tmp_path) -> None:
     the transformer frozen, then from there on."""
     DocBin(docs=docs, store_user_data=True).to_disk(tmp_path / "docs.spacy")
     overrides = {f"paths.{name}": str(tmp_path / "docs.spacy") for name in ("train", "dev")}
-    overrides |= {"vars.encoder": str(tiny_transformer), "vars.width": 16}
+    overrides |= {"vars.encoder": str(tiny_transformer), "vars.width": 24}
     overrides |= {"training.max_steps": 3, "training.eval_frequency": 2}
     contextual = "components.tok2vec.model.embed.contextual"
     short = {f"{contextual}.window": 12, f"{contextual}.stride": 6}
