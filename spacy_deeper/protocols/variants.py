@@ -14,7 +14,7 @@ def read_variants(path: Path, config: Config) -> dict[str, dict[str, Any]]:
     """Read the settings that each row changes, and check that the config has them.
 
     path (Path): A JSON file: `{"Ours": {}, "No dropout": {"training.dropout": 0.0}, ...}`. null
-        leaves a section out.
+        leaves a section out; another value takes its place.
     config (Config): The config whose settings are changed.
     RETURNS (Dict[str, Dict[str, Any]]): The settings of each row, by its name.
     """
@@ -26,9 +26,9 @@ def read_variants(path: Path, config: Config) -> dict[str, dict[str, Any]]:
         folders.add(slug(name))
         if not slug(name) or not isinstance(settings, dict):
             raise ValueError(Errors.D345.format(path=path, name=name))
-        # null leaves a whole section out, such as one of the embeddings.
-        left_out = [key for key, value in settings.items() if value is None and has(config, key)]
-        check_known(path, settings.keys() - left_out, config)
+        # Also a whole section, which is no setting: null leaves one out, such as an embedding, and
+        # a number stands for a schedule.
+        check_known(path, [key for key in settings if not has(config, key)], config)
     return rows
 
 

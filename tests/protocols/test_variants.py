@@ -29,12 +29,12 @@ def test_has(key, found):
     assert has(CONFIG, key) == found
 
 
-def test_null_leaves_a_section_out_that_is_there(tmp_path: Path):
+def test_sections_that_are_there_are_left_out_or_replaced(tmp_path: Path):
     path = tmp_path / "rows.json"
-    rows = {"Ours": {}, "Less": {"a.b": None, "vars.depth": None}}
+    rows = {"Ours": {}, "Less": {"a.b": None, "vars.depth": None}, "Other": {"a.b": 1}}
     srsly.write_json(path, rows)
     assert read_variants(path, CONFIG) == rows
-    for wrong in ({"a.x": None}, {"a.b": 1}):
+    for wrong in ({"a.x": None}, {"a.b.d": 1}):
         srsly.write_json(path, {"Wrong": wrong})
         with pytest.raises(ValueError, match=r"^\[D322\]"):
             read_variants(path, CONFIG)
