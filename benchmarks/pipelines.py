@@ -115,6 +115,7 @@ def training_epoch(
     """Return what updates on all texts once, as `spacy train` does; it can be called again."""
     training = registry.resolve(nlp.config.interpolate()["training"], validate=False)
     optimizer, before_update = training["optimizer"], training.get("before_update")
+    annotates = training["annotating_components"]
     steps = 0
 
     def epoch() -> None:
@@ -122,7 +123,7 @@ def training_epoch(
         for batch in minibatch(examples, size):
             if before_update is not None:
                 before_update(nlp, {"step": steps, "epoch": 0})
-            nlp.update(batch, sgd=False, drop=drop)  # type: ignore[arg-type]
+            nlp.update(batch, sgd=False, drop=drop, annotates=annotates)  # type: ignore[arg-type]
             for _, pipe in nlp.pipeline:
                 pipe.model.finish_update(optimizer)
             optimizer.step_schedules()

@@ -9,14 +9,23 @@ PACKAGES = ("spacy-deeper", "spacy", "thinc", "torch", "spacy-transformers", "tr
 
 def machine() -> dict[str, str]:
     """RETURNS (Dict[str, str]): The processor and the operating system."""
-    cpu = platform.processor()
+    return {"cpu": cpu(), "system": platform.platform(), "python": platform.python_version()}
+
+
+def cpu() -> str:
+    """RETURNS (str): The processor's name; on Linux with its family and model.
+
+    In a virtual machine the name alone may be that of many generations.
+    """
     info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [
-            line.split(":", 1)[1] for line in info.read_text().splitlines() if "model name" in line
-        ]
-        cpu = names[0].strip() if names else cpu
-    return {"cpu": cpu, "system": platform.platform(), "python": platform.python_version()}
+    if not info.exists():
+        return platform.processor()
+    lines = (line.partition(":") for line in info.read_text().splitlines())
+    found = {key.strip(): value.strip() for key, _, value in lines}
+    name = found.get("model name", platform.processor())
+    if "cpu family" in found and "model" in found:
+        name += f" (family {found['cpu family']}, model {found['model']})"
+    return name
 
 
 def versions() -> dict[str, str]:

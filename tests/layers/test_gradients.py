@@ -15,6 +15,7 @@ from spacy_deeper.layers.pytorch.char_birnn import CharBiRNN as TorchCharBiRNN
 from spacy_deeper.layers.pytorch.crf import EntityCRF
 from spacy_deeper.layers.pytorch.distmult import DistMult as TorchDistMult
 from spacy_deeper.layers.pytorch.ffnn import TwoLayerScorer as TorchTwoLayerScorer
+from spacy_deeper.layers.pytorch.members import Members
 from spacy_deeper.layers.pytorch.relation_head import RelationHead as TorchRelationHead
 from spacy_deeper.layers.pytorch.scalar_mix import ScalarMix as TorchScalarMix
 from spacy_deeper.layers.relation_head import RelationHead
@@ -41,6 +42,9 @@ CHARS = torch.tensor([1, 2, 2, 0, 1, 4])
         (TorchRelationHead(4, 2, 3, "tanh"), (N, 4), (torch.tensor(LENGTHS),)),
         (TorchScalarMix(3), (N, 3, 2), ()),
         (TorchTwoLayerScorer(3, 2, 4, "gelu"), (N, 3), ()),
+        (Members(lambda: StackedBiRNN(2, 2, 1, "gru"), 2, 2), (N, 3), (torch.tensor(LENGTHS),)),
+        (Members(lambda: StackedBiRNN(2, 2, 1, "lstm"), 2, None), (N, 4), (torch.tensor(LENGTHS),)),
+        (Members(lambda: TorchDistMult(2, 2), 2, None), (N, 4), (torch.tensor(LENGTHS),)),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, torch.nn.Module) else "",
 )

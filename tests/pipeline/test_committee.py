@@ -206,6 +206,28 @@ def test_docs_without_entities_and_without_tokens(docs):
     assert together(numpy.zeros((0, 0, 4)), 2).shape == (0, 0, 2)
 
 
+@pytest.mark.parametrize("scheme", ["bio", "bilou"])
+@pytest.mark.parametrize(("cell", "head"), [("lstm", "RelationHead"), ("gru", "DistMult")])
+def test_other_cells_heads_and_schemes(docs, cell, head, scheme):
+    tagger = {"encode": {"members": N}, "members": N, "scheme": scheme}
+    heads = {
+        "RelationHead": {"@layers": "spacy_deeper.RelationHead.v1", "members": N},
+        "DistMult": {"@layers": "spacy_deeper.DistMult.v1", "members": N},
+    }
+    scorer = {"encode": {"members": N}, "head": heads[head]}
+    embedding = {"encode": {"members": N, "own_input": 0}}
+    models = {"tok2vec": embedding, "crf_ner": tagger, "relation_scorer": scorer}
+    overrides = {"components": {name: {"model": model} for name, model in models.items()}}
+    nlp, examples = start(docs, width=N * WIDTH, cell=cell, overrides=overrides)
+    first = step(nlp, examples)
+    fit(nlp, examples, 30)
+    last = step(nlp, examples)
+    assert all(last[name] < 0.5 * first[name] for name in ("crf_ner", "relation_scorer"))
+    texts = ["", " ", "Oslo", *(doc.text for doc in docs)]
+    for text, doc in zip(texts, nlp.pipe(texts), strict=True):
+        same(doc, nlp(text), 1e-5)
+
+
 def test_deciding_draws_no_random_numbers(docs):
     """Else a training would depend on how often it is evaluated."""
     nlp, _ = committee(docs)
