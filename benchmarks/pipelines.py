@@ -57,8 +57,19 @@ def start(config: Config, docs: list[Doc]) -> tuple[Language, list[Example]]:
 
 
 def examples_of(nlp: Language, docs: list[Doc]) -> list[Example]:
-    """Return docs as a pipeline trains with them."""
-    return [Example(nlp.make_doc(doc.text), doc) for doc in docs]
+    """Return docs as a pipeline trains with them, and is scored.
+
+    As in spaCy's `Corpus`, words are those of the doc if nobody knows the text they are from.
+    """
+    return [
+        Example(
+            Doc(nlp.vocab, words=[token.text for token in doc])
+            if doc.has_unknown_spaces
+            else nlp.make_doc(doc.text),
+            doc,
+        )
+        for doc in docs
+    ]
 
 
 def ours(config: Config, docs: list[Doc], model: Path | None = None) -> Language:
