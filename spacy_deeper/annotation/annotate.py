@@ -136,26 +136,29 @@ def annotate(
             before = totals(done.values())
             chunks = Chunks(source, chunk_size, frozenset(done))
             if before["records"] < begun["records"]:
-                parts = (
-                    local.run(chunks, settings, n_process)
-                    if engine == "local"
-                    else on_ray.run(chunks, settings, n_process, address)
-                )
+                hope = before["records"] > before["failures"]
                 if before["records"] and not silent:
                     there = f"{before['records']} of {begun['records']} documents are done already"
                     tqdm.write(f"Going on: {there}.", file=sys.stderr)
-                hope = before["records"] > before["failures"]
-                for part in _with_progress(parts, before["records"], begun["records"], silent):
-                    hope = hope or not _is_hopeless(part)
-                    if not hope:
-                        reason = part.failures[0]["reason"]
-                        n_failed = part.counts["records"]
-                        if not done:  # mended, it is another pipeline, and another run
-                            work.clean_up()
-                        problem = {"count": n_failed, "reason": reason, "least": HOPELESS}
-                        raise ValueError(Errors.D425.format(**problem))
-                    work.save(part)
-                    done[part.number] = part.counts
+                try:
+                    parts = (
+                        local.run(chunks, settings, n_process)
+                        if engine == "local"
+                        else on_ray.run(chunks, settings, n_process, address)
+                    )
+                    for part in _with_progress(parts, before["records"], begun["records"], silent):
+                        hope = hope or not _is_hopeless(part)
+                        if not hope:
+                            reason = part.failures[0]["reason"]
+                            n_failed = part.counts["records"]
+                            problem = {"count": n_failed, "reason": reason, "least": HOPELESS}
+                            raise ValueError(Errors.D425.format(**problem))
+                        work.save(part)
+                        done[part.number] = part.counts
+                except ValueError:
+                    if not done:  # mended, it is another pipeline, and another run
+                        work.clean_up()
+                    raise
             total = totals(done.values())
             if source.identity() != manifest["input"] or total["records"] != begun["records"]:
                 raise ValueError(Errors.D422.format(path=input, work=work.path))

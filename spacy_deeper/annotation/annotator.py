@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from spacy.tokens import Doc
 
 
+# spaCy's errors of a factory and of another function that it does not know.
+UNREGISTERED = ("[E002]", "[E893]")
+
+
 class Part(NamedTuple):
     """What became of a chunk.
 
@@ -67,6 +71,8 @@ class Annotator:
         # What a broken folder raises depends on what is broken in it.
         except Exception as err:
             problem = _reason(err)
+            if settings.code is None and any(code in problem for code in UNREGISTERED):
+                problem += " If the pipeline has functions of yours, name their file with --code."
             raise ValueError(Errors.D160.format(name=settings.model, problem=problem)) from err
 
     def __call__(self, chunk: Chunk) -> Part:

@@ -174,6 +174,8 @@ def test_a_pipeline_that_can_not_be_loaded(rules: str, tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "[D160]" in done.stderr
     assert "saboteur" in done.stderr
+    assert "name their file with --code" in done.stderr
+    assert [at.name for at in tmp_path.iterdir()] == ["in.txt"]
     assert done.stderr.strip().count("\n") == 0
 
 
