@@ -63,7 +63,7 @@ def examples_of(nlp: Language, docs: list[Doc]) -> list[Example]:
     """
     return [
         Example(
-            Doc(nlp.vocab, words=[token.text for token in doc])
+            Doc(nlp.vocab, words=[t.text for t in doc], spaces=[bool(t.whitespace_) for t in doc])
             if doc.has_unknown_spaces
             else nlp.make_doc(doc.text),
             doc,

@@ -435,6 +435,10 @@ class Errors(metaclass=ErrorsWithCodes):
         "{path}: the row '{name}' would have the folder of another row, whose letters and digits "
         "are the same. Change its name."
     )
+    D347 = (
+        "{path}: the row '{name}' sets '{key}' in a section that it replaces or leaves out. Remove "
+        "one of the two."
+    )
 
     # D40x: annotating many texts
     D400 = "Can't tell the format of {path} by its suffix. Name it with --from: {known}."

@@ -3,6 +3,7 @@
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -155,9 +156,10 @@ def annotate(
                             raise ValueError(Errors.D425.format(**problem))
                         work.save(part)
                         done[part.number] = part.counts
-                except ValueError:
+                except Exception:
                     if not done:  # mended, it is another pipeline, and another run
-                        work.clean_up()
+                        with suppress(ValueError):
+                            work.clean_up()
                     raise
             total = totals(done.values())
             if source.identity() != manifest["input"] or total["records"] != begun["records"]:

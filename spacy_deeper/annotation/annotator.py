@@ -72,7 +72,10 @@ class Annotator:
         except Exception as err:
             problem = _reason(err)
             if settings.code is None and any(code in problem for code in UNREGISTERED):
-                problem += " If the pipeline has functions of yours, name their file with --code."
+                problem = (
+                    problem.rstrip(".")
+                    + ". If the pipeline has functions of yours, name their file with --code."
+                )
             raise ValueError(Errors.D160.format(name=settings.model, problem=problem)) from err
 
     def __call__(self, chunk: Chunk) -> Part:

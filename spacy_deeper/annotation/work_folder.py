@@ -13,7 +13,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +53,11 @@ class WorkFolder:
         try:
             yield
         finally:
-            if [at.name for at in self.path.iterdir()] == [LOCK]:
-                (self.path / LOCK).unlink()
-                self.path.rmdir()
+            # Another process may come in between: then the folder is its own.
+            with suppress(OSError):
+                if [at.name for at in self.path.iterdir()] == [LOCK]:
+                    (self.path / LOCK).unlink()
+                    self.path.rmdir()
             lock.release()
 
     def remove(self) -> None:

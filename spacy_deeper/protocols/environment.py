@@ -12,17 +12,18 @@ def machine() -> dict[str, str]:
     return {"cpu": cpu(), "system": platform.platform(), "python": platform.python_version()}
 
 
-def cpu() -> str:
-    """RETURNS (str): The processor's name; on Linux with its family and model.
+def cpu(info: Path = Path("/proc/cpuinfo")) -> str:
+    """RETURNS (str): The processor's name; on Linux, if known, with its family and model.
 
     In a virtual machine the name alone may be that of many generations.
     """
-    info = Path("/proc/cpuinfo")
     if not info.exists():
-        return platform.processor()
+        return platform.processor() or platform.machine()
     lines = (line.partition(":") for line in info.read_text().splitlines())
-    found = {key.strip(): value.strip() for key, _, value in lines}
-    name = found.get("model name", platform.processor())
+    found: dict[str, str] = {}
+    for key, _, value in lines:
+        found.setdefault(key.strip(), value.strip())
+    name = found.get("model name") or platform.processor() or platform.machine()
     if "cpu family" in found and "model" in found:
         name += f" (family {found['cpu family']}, model {found['model']})"
     return name

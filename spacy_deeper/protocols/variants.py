@@ -27,8 +27,12 @@ def read_variants(path: Path, config: Config) -> dict[str, dict[str, Any]]:
         if not slug(name) or not isinstance(settings, dict):
             raise ValueError(Errors.D345.format(path=path, name=name))
         # Also a whole section, which is no setting: null leaves one out, such as an embedding, and
-        # a number stands for a schedule.
-        check_known(path, [key for key in settings if not has(config, key)], config)
+        # a number stands for a schedule. Then nothing can be set within.
+        there = {key for key in settings if "." in key and has(config, key)}
+        check_known(path, settings.keys() - there, config)
+        for key in settings:
+            if any(key.startswith(f"{other}.") for other in settings):
+                raise ValueError(Errors.D347.format(path=path, name=name, key=key))
     return rows
 
 

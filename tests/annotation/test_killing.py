@@ -160,9 +160,38 @@ def test_a_process_that_dies(rules: str, code: Path, tmp_path: Path) -> None:
     assert "SIGKILL" in done.stderr
     assert f"{path}, line 3 to {path}, line 3" in done.stderr
     assert "Traceback" not in done.stderr
+    # What was done stays.
+    kept = count(tmp_path / "out.jsonl.work" / "done")
     done = subprocess.run(arguments, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    assert ("Going on" in done.stderr) == bool(kept)
     assert len((tmp_path / NAMES[0]).read_text().splitlines()) == 4
+
+
+@pytest.mark.parametrize("error", [ValueError, RuntimeError])
+def test_what_is_done_outlives_an_error(
+    rules: str, code: Path, tmp_path: Path, monkeypatch, error: type[Exception]
+) -> None:
+    path, output = tmp_path / "in.txt", tmp_path / "out.jsonl"
+    path.write_text("".join(f"Ann met Bo {i}.\n" for i in range(9)))
+    once = Annotator.__call__
+
+    def fail_at(number):
+        def call(self, chunk):
+            if chunk.number == number:
+                raise error("told to")
+            return once(self, chunk)
+
+        return call
+
+    for number, left in ((0, False), (2, True)):
+        with monkeypatch.context() as patch:
+            patch.setattr(Annotator, "__call__", fail_at(number))
+            with pytest.raises(error, match="told to"):
+                annotate(rules, path, output, chunk_size=3, code=code)
+        assert output.with_name("out.jsonl.work").exists() == left
+    assert count(output.with_name("out.jsonl.work") / "done") == 2
+    assert annotate(rules, path, output, chunk_size=3, code=code).records == 9
 
 
 def test_a_pipeline_that_can_not_be_loaded(rules: str, tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from spacy_deeper.layers.char_birnn import CharBiRNN
 from spacy_deeper.layers.crf import CRF, span_probabilities, viterbi
 from spacy_deeper.layers.distmult import DistMult
 from spacy_deeper.layers.pytorch import quantize as layers
+from spacy_deeper.layers.pytorch.fast_gru import GRU
+from spacy_deeper.layers.pytorch.relation_head import RelationHead as TorchRelationHead
 from spacy_deeper.layers.relation_head import RelationHead
 from spacy_deeper.layers.torch_layer import module_of
 from spacy_deeper.models.relation_model import RelationModel, together
@@ -219,13 +221,27 @@ def test_other_cells_heads_and_schemes(docs, cell, head, scheme):
     models = {"tok2vec": embedding, "crf_ner": tagger, "relation_scorer": scorer}
     overrides = {"components": {name: {"model": model} for name, model in models.items()}}
     nlp, examples = start(docs, width=N * WIDTH, cell=cell, overrides=overrides)
+    tagger, scorer = nlp.get_pipe("crf_ner"), nlp.get_pipe("relation_scorer")
+    kinds = [
+        type(module)
+        for pipe in (tagger, scorer)
+        for x in torch_modules(pipe.model)
+        for module in x.modules()
+    ]
+    assert kinds.count(torch.nn.LSTM if cell == "lstm" else GRU) == 2 * N
+    assert (TorchRelationHead in kinds) == (head == "RelationHead")
+    tags = {"bio": 2, "bilou": 4}[scheme]
+    assert tagger.model.get_ref("crf").get_dim("nO") == 1 + tags * len(tagger.labels)
     first = step(nlp, examples)
-    fit(nlp, examples, 30)
+    fit(nlp, examples, 90)
     last = step(nlp, examples)
     assert all(last[name] < 0.5 * first[name] for name in ("crf_ner", "relation_scorer"))
     texts = ["", " ", "Oslo", *(doc.text for doc in docs)]
-    for text, doc in zip(texts, nlp.pipe(texts), strict=True):
+    found = list(nlp.pipe(texts))
+    for text, doc in zip(texts, found, strict=True):
         same(doc, nlp(text), 1e-5)
+    assert sum(len(doc.ents) for doc in found) > len(docs)
+    assert any(doc._.relations for doc in found)
 
 
 def test_deciding_draws_no_random_numbers(docs):

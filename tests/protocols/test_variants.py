@@ -34,7 +34,10 @@ def test_sections_that_are_there_are_left_out_or_replaced(tmp_path: Path):
     rows = {"Ours": {}, "Less": {"a.b": None, "vars.depth": None}, "Other": {"a.b": 1}}
     srsly.write_json(path, rows)
     assert read_variants(path, CONFIG) == rows
-    for wrong in ({"a.x": None}, {"a.b.d": 1}):
+    for wrong in ({"a.x": None}, {"a.b.d": 1}, {"a": 1}):
         srsly.write_json(path, {"Wrong": wrong})
         with pytest.raises(ValueError, match=r"^\[D322\]"):
             read_variants(path, CONFIG)
+    srsly.write_json(path, {"Wrong": {"a.b": 1, "a.b.c": 2}})
+    with pytest.raises(ValueError, match=r"^\[D347\] .*'Wrong' sets 'a.b.c'"):
+        read_variants(path, CONFIG)
