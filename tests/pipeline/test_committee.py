@@ -210,7 +210,7 @@ def test_docs_without_entities_and_without_tokens(docs):
 
 @pytest.mark.parametrize(
     ("cell", "head", "scheme", "epochs"),
-    [("lstm", "RelationHead", "bio", 40), ("gru", "DistMult", "bilou", 140)],
+    [("lstm", "RelationHead", "bio", 100), ("gru", "DistMult", "bilou", 140)],
 )
 def test_other_cells_heads_and_schemes(docs, cell, head, scheme, epochs):
     tagger = {"encode": {"members": N}, "members": N, "scheme": scheme}
