@@ -74,6 +74,7 @@ def main(args: list[str] | None = None) -> None:
         "cores": os.cpu_count(),
         **versions(),
         "texts": options.data.name if options.data else "the sample corpus",
+        "training texts": options.train.name if options.train else "the sample corpus",
         "pipeline": options.model.name if options.model else "trained for this",
         "clock": options.clock,
         "repeats": repeats,
