@@ -44,8 +44,8 @@ def FrozenTransformer(
 
     name (str): A model on the Hugging Face hub, or a local folder.
     pooling (Model[Ragged, Floats2d]): From a token's word pieces to the token: `reduce_mean.v1`,
-        `reduce_first.v1`, `reduce_last.v1` or `reduce_max.v1`. A token without any, such as white
-        space, is zeros.
+        `reduce_first.v1`, `reduce_last.v1` or `reduce_max.v1`, or several of them side by side,
+        below a `concatenate.v1`. A token without any, such as white space, is zeros.
     layers (str): "all" layers, or the "last" one only.
     window, stride (int): Long texts go through in windows of so many tokens, one every `stride`;
         a token in two windows is pooled from both.
@@ -123,7 +123,10 @@ def forward(
 ) -> tuple[list[Floats3d], Callable[[list[Floats3d]], list[Doc]]]:
     config = cast("TransformerModelT", model.get_ref("transformer")).transformer.config
     n_layers = config.num_hidden_layers + 1 if model.attrs["layers"] == "all" else 1
-    outputs = [cast(Floats3d, model.ops.alloc((0, n_layers, config.hidden_size))) for _ in docs]
+    # Several poolings side by side are wider than the transformer.
+    one = Ragged(model.ops.alloc2f(1, config.hidden_size), model.ops.asarray1i([1]))
+    width = model.get_ref("pooling").predict(one).shape[1]
+    outputs = [cast(Floats3d, model.ops.alloc((0, n_layers, width))) for _ in docs]
     lengths = [len(doc) for doc in docs]
     size = CPU_CHUNK if model.ops.device_type == "cpu" else CHUNK
     for chunk in chunks(lengths, model.attrs["window"], model.attrs["stride"], size):
@@ -159,13 +162,16 @@ def encode(model: Model, docs: list[Doc]) -> list[Floats3d]:
     batch = model.get_ref("transformer").predict(docs)
     hidden = batch.model_output.hidden_states
     hidden = hidden if model.attrs["layers"] == "all" else hidden[-1:]
-    lengths, width = [len(doc) for doc in docs], hidden[0].shape[-1]
-    rows = cast(Floats3d, model.ops.alloc((sum(lengths), len(hidden), width)))
+    lengths = [len(doc) for doc in docs]
+    rows: Floats3d | None = None
     for i, layer in enumerate(hidden):  # and not all at once, which fits no cache
         pieces = cast(Floats2d, torch2xp(layer.flatten(0, 1)))
         aligned = apply_alignment(model.ops, batch.align, pieces)[0]
-        rows[:, i] = pool(model.get_ref("pooling"), aligned)
-    return split_rows(model, rows, lengths)
+        pooled = pool(model.get_ref("pooling"), aligned)
+        if rows is None:
+            rows = cast(Floats3d, model.ops.alloc((len(pooled), len(hidden), pooled.shape[1])))
+        rows[:, i] = pooled
+    return split_rows(model, cast(Floats3d, rows), lengths)
 
 
 def pool(pooling: Model[Ragged, Floats2d], pieces: Ragged) -> Floats2d:

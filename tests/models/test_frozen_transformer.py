@@ -8,7 +8,7 @@ import pytest
 import torch
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
-from thinc.api import Model, reduce_first, reduce_last, reduce_max, reduce_mean
+from thinc.api import Model, concatenate, reduce_first, reduce_last, reduce_max, reduce_mean
 
 from spacy_deeper.models import frozen_transformer
 from spacy_deeper.models.frozen_transformer import CPU_CHUNK, FrozenTransformer, fingerprint
@@ -253,6 +253,10 @@ def tiny(path: Path, pooling: Model | None = None, **settings) -> Model:
         (reduce_first, lambda pieces: pieces[0]),
         (reduce_last, lambda pieces: pieces[-1]),
         (reduce_max, lambda pieces: pieces.max(0)),
+        (
+            lambda: concatenate(reduce_mean(), reduce_last()),
+            lambda pieces: numpy.concatenate([pieces.mean(0), pieces[-1]], axis=-1),
+        ),
     ],
 )
 def test_pooling(tiny_transformer: Path, pooling, expected) -> None:
@@ -266,6 +270,10 @@ def test_pooling(tiny_transformer: Path, pooling, expected) -> None:
     for token, places in ((0, slice(1, 4)), (2, slice(4, 5)), (3, slice(5, 7))):
         numpy.testing.assert_allclose(rows[token], expected(pieces[places]), rtol=1e-5)
     assert not rows[1].any()
+    (nothing, blank) = model.predict([Doc(Vocab()), Doc(Vocab(), words=[" "])])
+    assert nothing.shape == (0, *rows.shape[1:])
+    assert blank.shape == (1, *rows.shape[1:])
+    assert not blank.any()
 
 
 def test_runs_share_outputs_on_disk(tiny_transformer: Path, tmp_path: Path) -> None:
@@ -301,8 +309,10 @@ def test_a_fingerprint_is_that_of_weights_and_settings(tiny_transformer: Path, t
         tiny(tiny_transformer, stride=14),
         tiny(tiny_transformer, layers="last"),
         tiny(tiny_transformer, reduce_max()),
+        tiny(tiny_transformer, concatenate(reduce_mean(), reduce_max())),
+        tiny(tiny_transformer, concatenate(reduce_mean(), reduce_last())),
     ]
-    assert len({of(other) for other in [model, *others]}) == 6
+    assert len({of(other) for other in [model, *others]}) == 8
 
 
 def test_the_cache_is_not_saved(tiny_transformer: Path, tmp_path: Path) -> None:
