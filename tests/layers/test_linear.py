@@ -128,8 +128,8 @@ def test_speeds_a_module_up_that_stays_what_it_is(calls):
 @pytest.mark.parametrize("lengths", [[3] * 16, [1, 9, 2, 7] * 8, [5, 0] * 20])
 def test_gru_equals_torch(calls, lengths):
     torch.manual_seed(0)
-    fast = fast_gru.GRU(5, 6, bidirectional=True)
-    own = nn.GRU(5, 6, bidirectional=True)
+    fast = fast_gru.GRU(5, fast_gru.UNITS, bidirectional=True)
+    own = nn.GRU(5, fast_gru.UNITS, bidirectional=True)
     own.load_state_dict(fast.state_dict())
     batch_sizes = time_major_order(torch.tensor(lengths))[1]
     packed = PackedSequence(torch.randn(sum(lengths), 5), batch_sizes)
@@ -140,8 +140,9 @@ def test_gru_equals_torch(calls, lengths):
     assert calls
 
 
-def test_small_batches_are_left_to_torch(calls):
-    layer = fast_gru.GRU(5, 6, bidirectional=True)
+@pytest.mark.parametrize(("texts", "units"), [(3, fast_gru.UNITS), (16, fast_gru.UNITS - 1)])
+def test_small_products_are_left_to_torch(calls, texts, units):
+    layer = fast_gru.GRU(5, units, bidirectional=True)
     with torch.no_grad():
-        layer(PackedSequence(torch.randn(30, 5), torch.tensor([3] * 10)))
+        layer(PackedSequence(torch.randn(10 * texts, 5), torch.tensor([texts] * 10)))
     assert calls == []

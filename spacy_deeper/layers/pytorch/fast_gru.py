@@ -25,6 +25,9 @@ from torch.nn.utils.rnn import PackedSequence
 
 from .linear import ROWS, autocasts, has_onednn, linear
 
+# With fewer units, the steps of inference are too small to be called from Python.
+UNITS = 256
+
 
 class GRU(nn.GRU):
     """`nn.GRU` with one bidirectional layer, over packed texts."""
@@ -38,7 +41,8 @@ class GRU(nn.GRU):
         on_cpu = packed.data.device.type == "cpu"
         learns = torch.is_grad_enabled()
         batch_sizes = packed.batch_sizes
-        fast = learns or (int(batch_sizes[0]) >= ROWS and has_onednn())
+        large = self.hidden_size >= UNITS and int(batch_sizes[0]) >= ROWS
+        fast = learns or (large and has_onednn())
         if not (ours and sorted_ and on_cpu and fast) or autocasts():
             output: tuple[PackedSequence, Tensor] = super().forward(packed, hx)
             return output
@@ -49,11 +53,17 @@ class GRU(nn.GRU):
         return packed._replace(data=data), state
 
 
+def lengths_of(batch_sizes: Tensor) -> Tensor:
+    """Return (B,), the length of each text, the longest first."""
+    ending = torch.bincount(batch_sizes)  # at [n], how many times have n texts
+    return ending.flip(0).cumsum(0).flip(0)[1:]
+
+
 def last_positions(batch_sizes: Tensor) -> Tensor:
     """Return (B,), where each text's last token is."""
-    texts = torch.arange(int(batch_sizes[0]))
-    lengths = (batch_sizes[:, None] > texts).sum(0)
-    return (torch.cumsum(batch_sizes, 0) - batch_sizes)[lengths - 1] + texts
+    lengths = lengths_of(batch_sizes)
+    starts = torch.cumsum(batch_sizes, 0) - batch_sizes
+    return starts[lengths - 1] + torch.arange(len(lengths))
 
 
 def reversed_positions(batch_sizes: Tensor) -> Tensor:
@@ -61,8 +71,7 @@ def reversed_positions(batch_sizes: Tensor) -> Tensor:
     starts = torch.cumsum(batch_sizes, 0) - batch_sizes
     steps = torch.repeat_interleave(batch_sizes)
     texts = torch.arange(len(steps)) - starts[steps]
-    lengths = (batch_sizes[:, None] > torch.arange(int(batch_sizes[0]))).sum(0)
-    return starts[lengths[texts] - 1 - steps] + texts
+    return starts[lengths_of(batch_sizes)[texts] - 1 - steps] + texts
 
 
 def positions_before(batch_sizes: Tensor) -> Tensor:
