@@ -17,9 +17,9 @@ def calls(monkeypatch) -> list[tuple[int, ...]]:
     if not linear.has_onednn():
         pytest.skip("this torch has no oneDNN for it")
     seen: list[tuple[int, ...]] = []
-    own = linear._onednn
+    own = linear.onednn
     monkeypatch.setattr(
-        linear, "_onednn", lambda x, *args: seen.append(tuple(x.shape)) or own(x, *args)
+        linear, "onednn", lambda x, *args: seen.append(tuple(x.shape)) or own(x, *args)
     )
     return seen
 
@@ -102,7 +102,7 @@ def test_without_onednn(monkeypatch):
         raise AttributeError("no such operator")
 
     layer, x = nn.Linear(8, 5), torch.randn(20, 8)
-    monkeypatch.setattr(linear, "_onednn", missing)
+    monkeypatch.setattr(linear, "onednn", missing)
     linear.has_onednn.cache_clear()
     try:
         with torch.no_grad():

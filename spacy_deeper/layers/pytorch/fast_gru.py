@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.utils.rnn import PackedSequence
 
-from .linear import ROWS, autocasts, has_onednn, linear
+from .linear import ROWS, autocasts, has_onednn, linear, onednn, reorder
 
 # With fewer units, the steps of inference are too small to be called from Python.
 UNITS = 256
@@ -105,14 +105,14 @@ def predict_one(
 ) -> Tensor:
     """Return the states, (N, H), of one direction, in its own order."""
     H = w_hh.shape[1]
-    from_x = linear(data, w_ih, b_ih)
+    from_x, w_hh = linear(data, w_ih, b_ih), reorder(w_hh, sizes[0])
     rz_x, n_x = from_x[:, : 2 * H].split(sizes), from_x[:, 2 * H :].split(sizes)
     states = data.new_empty((len(data), H))
     after = states.split(sizes)
     h = data.new_zeros((sizes[0], H))
     for t, size in enumerate(sizes):
         h = h[:size]
-        from_h = linear(h, w_hh, b_hh)
+        from_h = onednn(h, w_hh, b_hh)
         rz = from_h[:, : 2 * H].add_(rz_x[t]).sigmoid_()
         n = tanh_(n_x[t].addcmul_(rz[:, :H], from_h[:, 2 * H :]))
         h = torch.lerp(n, h, rz[:, H:], out=after[t])

@@ -30,7 +30,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     if torch.is_grad_enabled():
         output: Tensor = LinearFunction.apply(x, weight, bias)
         return output
-    return _onednn(x, weight, bias)
+    return onednn(x, weight, bias)
 
 
 class LinearFunction(torch.autograd.Function):
@@ -39,7 +39,7 @@ class LinearFunction(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return _onednn(x, weight, bias)
+        return onednn(x, weight, bias)
 
     @staticmethod
     @once_differentiable
@@ -48,8 +48,8 @@ class LinearFunction(torch.autograd.Function):
         for_x, for_weight, for_bias = ctx.needs_input_grad
         dy = d_output.flatten(0, -2)
         return (
-            _onednn(dy, weight.T, None).view_as(x) if for_x else None,
-            _onednn(dy.T, x.flatten(0, -2).T, None) if for_weight else None,
+            onednn(dy, weight.T, None).view_as(x) if for_x else None,
+            onednn(dy.T, x.flatten(0, -2).T, None) if for_weight else None,
             dy.sum(0) if for_bias else None,
         )
 
@@ -71,7 +71,14 @@ def speed_up(module: nn.Module) -> None:
             part.__class__ = Linear
 
 
-def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def reorder(weight: Tensor, rows: int) -> Tensor:
+    """Return a weight as oneDNN reads it, for several products with so many rows or fewer."""
+    reordered: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), rows)
+    return reordered
+
+
+def onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Return `linear`, by oneDNN in any case; the weight may be reordered."""
     product: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
     return product
 
@@ -93,7 +100,7 @@ def has_onednn() -> bool:
     numbers = torch.arange(ROWS * 8, dtype=torch.float32, device="cpu") / 100
     x, weight, bias = numbers.view(ROWS, 8), numbers[:32].view(4, 8), numbers[:4]
     try:
-        found = _onednn(x, weight, bias)
+        found = onednn(x, reorder(weight, ROWS), bias)
     except (AttributeError, NotImplementedError, RuntimeError, TypeError):
         return False
     return torch.allclose(found, functional.linear(x, weight, bias), rtol=1e-4)
