@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from itertools import product
 from pathlib import Path
 from threading import Timer
 
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 
 from spacy_deeper.cli import app
 from spacy_deeper.cli.merge_config import merge_configs
+from spacy_deeper.layers.torch_layer import check_width
 from spacy_deeper.protocols import pool
 from spacy_deeper.protocols import search as module
 from spacy_deeper.protocols.search import Search
@@ -335,12 +337,29 @@ def test_bad_spaces(tmp_path, space, code, said):
     assert "\n" not in str(error.value)
 
 
-def test_the_space_that_comes_with_the_configs():
-    for name in ("sample", "conll04", "ade"):
-        config = merge_configs(ROOT / "configs" / "base.cfg", ROOT / "configs" / f"{name}.cfg")
-        space = read_space(ROOT / "configs" / "search.json", config)
-        point = config_as_point(config, space)
-        assert point is not None  # so the first trial is the config as it is
+@pytest.mark.parametrize(
+    ("space", "overlays"),
+    [
+        ("search", ["sample"]),
+        ("search", ["conll04"]),
+        ("search", ["ade"]),
+        ("search_best", ["conll04", "conll04_best"]),
+        ("search_finetune", ["conll04", "conll04_best", "conll04_finetune"]),
+    ],
+)
+def test_the_spaces_that_come_with_the_configs(space, overlays):
+    """All that can be drawn has a config, and the first trial is the config as it is."""
+    paths = [ROOT / "configs" / f"{name}.cfg" for name in ("base", *overlays)]
+    config = merge_configs(*paths)
+    entries = read_space(ROOT / "configs" / f"{space}.json", config)
+    assert config_as_point(config, entries) is not None
+    for members, width in product(*(choices(entries, f"vars.{x}") for x in ("members", "width"))):
+        if width is not None:
+            check_width("BiRNN", width, members or config["vars"]["members"])
+
+
+def choices(entries, key):
+    return entries[key]["choices"] if key in entries else [None]
 
 
 def test_overlay_is_a_config_to_merge(tmp_path):
