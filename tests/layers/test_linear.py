@@ -140,6 +140,13 @@ def test_gru_equals_torch(calls, lengths):
     assert calls
 
 
+def test_other_precisions_are_left_to_torch(calls):
+    layer = fast_gru.GRU(5, fast_gru.UNITS, bidirectional=True).double()
+    with torch.no_grad():
+        layer(PackedSequence(torch.randn(48, 5, dtype=torch.float64), torch.tensor([16] * 3)))
+    assert calls == []
+
+
 @pytest.mark.parametrize(("texts", "units"), [(3, fast_gru.UNITS), (16, fast_gru.UNITS - 1)])
 def test_small_products_are_left_to_torch(calls, texts, units):
     layer = fast_gru.GRU(5, units, bidirectional=True)

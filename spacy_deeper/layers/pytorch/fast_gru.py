@@ -42,7 +42,8 @@ class GRU(nn.GRU):
         learns = torch.is_grad_enabled()
         batch_sizes = packed.batch_sizes
         large = self.hidden_size >= UNITS and int(batch_sizes[0]) >= ROWS
-        fast = learns or (large and has_onednn())
+        single = packed.data.dtype == self.weight_hh_l0.dtype == torch.float32
+        fast = learns or (large and single and has_onednn())
         if not (ours and sorted_ and on_cpu and fast) or autocasts():
             output: tuple[PackedSequence, Tensor] = super().forward(packed, hx)
             return output
