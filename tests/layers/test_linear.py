@@ -18,15 +18,27 @@ def calls(monkeypatch) -> list[tuple[int, ...]]:
         pytest.skip("this torch has no oneDNN for it")
     seen: list[tuple[int, ...]] = []
     own = linear.onednn
-    monkeypatch.setattr(
-        linear, "onednn", lambda x, *args: seen.append(tuple(x.shape)) or own(x, *args)
-    )
+    for module in (linear, fast_gru):
+        monkeypatch.setattr(
+            module, "onednn", lambda x, *args: seen.append(tuple(x.shape)) or own(x, *args)
+        )
     return seen
 
 
 @pytest.mark.skipif(not MODERN, reason="torch before 2.1 may have none")
 def test_todays_torch_has_it():
     assert linear.has_onednn()
+
+
+@pytest.mark.skipif(not MODERN, reason="torch before 2.1 has none")
+@pytest.mark.parametrize("rows", [64, 16, 3, 1])
+def test_reordered_weights(rows):
+    layer, x = nn.Linear(48, 32), torch.randn(rows, 48)
+    weight = linear.reorder(layer.weight, 64)
+    assert linear._reorders() and weight.layout == torch._mkldnn  # noqa: PT018
+    torch.testing.assert_close(
+        linear.onednn(x, weight, layer.bias), layer(x).detach(), atol=1e-5, rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize("shape", [(16, 8), (3, 50, 8), (1, 17, 8)])
@@ -126,7 +138,9 @@ def test_speeds_a_module_up_that_stays_what_it_is(calls):
 
 
 @pytest.mark.parametrize("lengths", [[3] * 16, [1, 9, 2, 7] * 8, [5, 0] * 20])
-def test_gru_equals_torch(calls, lengths):
+@pytest.mark.parametrize("reorders", [True, False])
+def test_gru_equals_torch(calls, lengths, monkeypatch, reorders):
+    monkeypatch.setattr(linear, "_reorders", lambda: reorders)
     torch.manual_seed(0)
     fast = fast_gru.GRU(5, fast_gru.UNITS, bidirectional=True)
     own = nn.GRU(5, fast_gru.UNITS, bidirectional=True)
@@ -137,7 +151,9 @@ def test_gru_equals_torch(calls, lengths):
         (found, state), (expected, expected_state) = fast(packed), own(packed)
     torch.testing.assert_close(found.data, expected.data, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(state, expected_state, atol=1e-5, rtol=1e-5)
-    assert calls
+    texts = sum(length > 0 for length in lengths)
+    assert calls.count((texts, fast_gru.UNITS)) >= 2  # at the first step of both directions
+    assert len(calls) == 2 * (1 + max(lengths))
 
 
 def test_other_precisions_are_left_to_torch(calls):

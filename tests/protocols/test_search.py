@@ -348,7 +348,7 @@ def test_bad_spaces(tmp_path, space, code, said):
     ],
 )
 def test_the_spaces_that_come_with_the_configs(space, overlays):
-    """All that can be drawn has a config, and the first trial is the config as it is."""
+    """The first trial is the config as it is, and all widths have shares for their members."""
     paths = [ROOT / "configs" / f"{name}.cfg" for name in ("base", *overlays)]
     config = merge_configs(*paths)
     entries = read_space(ROOT / "configs" / f"{space}.json", config)

@@ -25,7 +25,8 @@ from torch.nn.utils.rnn import PackedSequence
 
 from .linear import ROWS, autocasts, has_onednn, linear, onednn, reorder
 
-# With fewer units, the steps of inference are too small to be called from Python.
+# With fewer units, the steps of inference are too small to be called from Python: with 128, ours
+# took 1.4 to 1.6 times as long as torch's on a Zen 4, where MKL is as fast as oneDNN.
 UNITS = 256
 
 
@@ -56,8 +57,8 @@ class GRU(nn.GRU):
 
 def lengths_of(batch_sizes: Tensor) -> Tensor:
     """Return (B,), the length of each text, the longest first."""
-    ending = torch.bincount(batch_sizes)  # at [n], how many times have n texts
-    return ending.flip(0).cumsum(0).flip(0)[1:]
+    steps = torch.bincount(batch_sizes)  # [n]: how many steps through time have n texts
+    return steps.flip(0).cumsum(0).flip(0)[1:]
 
 
 def last_positions(batch_sizes: Tensor) -> Tensor:

@@ -72,7 +72,14 @@ def speed_up(module: nn.Module) -> None:
 
 
 def reorder(weight: Tensor, rows: int) -> Tensor:
-    """Return a weight as oneDNN reads it, for several products with so many rows or fewer."""
+    """Return a weight as oneDNN reads it, for several products with so many rows or fewer.
+
+    Inference only: it has no gradient. As it is where torch can't reorder.
+    """
+    return _reorder(weight, rows) if _reorders() else weight
+
+
+def _reorder(weight: Tensor, rows: int) -> Tensor:
     reordered: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), rows)
     return reordered
 
@@ -100,7 +107,21 @@ def has_onednn() -> bool:
     numbers = torch.arange(ROWS * 8, dtype=torch.float32, device="cpu") / 100
     x, weight, bias = numbers.view(ROWS, 8), numbers[:32].view(4, 8), numbers[:4]
     try:
-        found = onednn(x, reorder(weight, ROWS), bias)
+        found = onednn(x, weight, bias)
     except (AttributeError, NotImplementedError, RuntimeError, TypeError):
         return False
     return torch.allclose(found, functional.linear(x, weight, bias), rtol=1e-4)
+
+
+@cache
+def _reorders() -> bool:
+    """Whether torch can reorder weights, which is private and newer, for fewer rows too."""
+    numbers = torch.arange(48 * 32, dtype=torch.float32, device="cpu") / 1000
+    weight, bias = numbers.view(48, 32), numbers[:48]
+    try:
+        reordered = _reorder(weight, ROWS)
+        found = [onednn(weight[:n], reordered, bias) for n in (ROWS, 3)]
+    except (AttributeError, NotImplementedError, RuntimeError, TypeError):
+        return False
+    expected = [functional.linear(weight[: len(some)], weight, bias) for some in found]
+    return all(torch.allclose(*pair, rtol=1e-4) for pair in zip(found, expected, strict=True))
