@@ -121,18 +121,25 @@ def describe_tokenizer(tokenizer: Any) -> list[Any]:
 def forward(
     model: Model, docs: list[Doc], is_train: bool
 ) -> tuple[list[Floats3d], Callable[[list[Floats3d]], list[Doc]]]:
-    config = cast("TransformerModelT", model.get_ref("transformer")).transformer.config
-    n_layers = config.num_hidden_layers + 1 if model.attrs["layers"] == "all" else 1
-    # Several poolings side by side are wider than the transformer.
-    one = Ragged(model.ops.alloc2f(1, config.hidden_size), model.ops.asarray1i([1]))
-    width = model.get_ref("pooling").predict(one).shape[1]
-    outputs = [cast(Floats3d, model.ops.alloc((0, n_layers, width))) for _ in docs]
+    shape = token_shape(model)
+    outputs = [cast(Floats3d, model.ops.alloc((0, *shape))) for _ in docs]
     lengths = [len(doc) for doc in docs]
     size = CPU_CHUNK if model.ops.device_type == "cpu" else CHUNK
     for chunk in chunks(lengths, model.attrs["window"], model.attrs["stride"], size):
         for i, rows in zip(chunk, encode(model, [docs[i] for i in chunk]), strict=True):
             outputs[i] = rows
     return outputs, lambda dYs: []
+
+
+def token_shape(model: Model) -> tuple[int, int]:
+    """Return the layers and the width of a token's output.
+
+    Several poolings side by side are wider than the transformer.
+    """
+    config = cast("TransformerModelT", model.get_ref("transformer")).transformer.config
+    n_layers = config.num_hidden_layers + 1 if model.attrs["layers"] == "all" else 1
+    piece = Ragged(model.ops.alloc2f(1, config.hidden_size), model.ops.asarray1i([1]))
+    return n_layers, model.get_ref("pooling").predict(piece).shape[1]
 
 
 def chunks(lengths: list[int], window: int, stride: int, size: int = CHUNK) -> list[list[int]]:
@@ -163,15 +170,12 @@ def encode(model: Model, docs: list[Doc]) -> list[Floats3d]:
     hidden = batch.model_output.hidden_states
     hidden = hidden if model.attrs["layers"] == "all" else hidden[-1:]
     lengths = [len(doc) for doc in docs]
-    rows: Floats3d | None = None
+    rows = cast(Floats3d, model.ops.alloc((sum(lengths), *token_shape(model))))
     for i, layer in enumerate(hidden):  # and not all at once, which fits no cache
         pieces = cast(Floats2d, torch2xp(layer.flatten(0, 1)))
         aligned = apply_alignment(model.ops, batch.align, pieces)[0]
-        pooled = pool(model.get_ref("pooling"), aligned)
-        if rows is None:
-            rows = cast(Floats3d, model.ops.alloc((len(pooled), len(hidden), pooled.shape[1])))
-        rows[:, i] = pooled
-    return split_rows(model, cast(Floats3d, rows), lengths)
+        rows[:, i] = pool(model.get_ref("pooling"), aligned)
+    return split_rows(model, rows, lengths)
 
 
 def pool(pooling: Model[Ragged, Floats2d], pieces: Ragged) -> Floats2d:

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from .linear import attempt
+
 # With fewer outputs, what comes before the product costs what reordered weights save.
 MIN_OUTPUTS = 768
 # oneDNN makes its code anew for each number of rows. So that these are few, there are zeros below.
@@ -64,13 +66,14 @@ def has_int_mm() -> bool:
 @cache
 def has_vnni() -> bool:
     """Whether torch and the processor have what `reordered_product` takes, and it is exact."""
-    try:
+
+    def product_of_largest() -> Tensor | None:
         if not (torch.backends.mkldnn.is_available() and torch.cpu._is_vnni_supported()):
-            return False
-        found = reordered_product(LARGEST.clone(), _reorder(LARGEST), torch.ones(ROWS))
-    except (AttributeError, NotImplementedError, RuntimeError, TypeError):
-        return False
-    return torch.equal(found, exact(LARGEST, LARGEST).float())
+            return None
+        return reordered_product(LARGEST.clone(), _reorder(LARGEST), torch.ones(ROWS))
+
+    found = attempt(product_of_largest)
+    return found is not None and torch.equal(found, exact(LARGEST, LARGEST).float())
 
 
 def exact(q: Tensor, weight: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ By default torch takes MKL, which on processors of AMD leaves half of their spee
 differ by rounding only.
 """
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -106,11 +107,10 @@ def has_onednn() -> bool:
     # Not random: a seeded training must not depend on who asks first.
     numbers = torch.arange(ROWS * 8, dtype=torch.float32, device="cpu") / 100
     x, weight, bias = numbers.view(ROWS, 8), numbers[:32].view(4, 8), numbers[:4]
-    try:
-        found = onednn(x, weight, bias)
-    except (AttributeError, NotImplementedError, RuntimeError, TypeError):
-        return False
-    return torch.allclose(found, functional.linear(x, weight, bias), rtol=1e-4)
+    found = attempt(lambda: onednn(x, weight, bias))
+    return found is not None and torch.allclose(
+        found, functional.linear(x, weight, bias), rtol=1e-4
+    )
 
 
 @cache
@@ -118,10 +118,20 @@ def _reorders() -> bool:
     """Whether torch can reorder weights, which is private and newer, for fewer rows too."""
     numbers = torch.arange(48 * 32, dtype=torch.float32, device="cpu") / 1000
     weight, bias = numbers.view(48, 32), numbers[:48]
-    try:
+    x = weight[:ROWS]
+
+    def products() -> Tensor:
         reordered = _reorder(weight, ROWS)
-        found = [onednn(weight[:n], reordered, bias) for n in (ROWS, 3)]
+        return torch.cat([onednn(x[:n], reordered, bias) for n in (ROWS, 3)])
+
+    found = attempt(products)
+    expected = functional.linear(torch.cat([x, x[:3]]), weight, bias)
+    return found is not None and torch.allclose(found, expected, rtol=1e-4)
+
+
+def attempt(run: Callable[[], Tensor | None]) -> Tensor | None:
+    """Return what a private operation does, or None where torch or the processor lacks it."""
+    try:
+        return run()
     except (AttributeError, NotImplementedError, RuntimeError, TypeError):
-        return False
-    expected = [functional.linear(weight[: len(some)], weight, bias) for some in found]
-    return all(torch.allclose(*pair, rtol=1e-4) for pair in zip(found, expected, strict=True))
+        return None
