@@ -167,7 +167,7 @@ class Errors(metaclass=ErrorsWithCodes):
     D155 = "Can't tell what to write to {path}. Name it with --to: {known}."
     D160 = "Can't load the pipeline {name}: {problem}"
     D161 = "Can't read the data {path}: {problem}"
-    D162 = "{option}: the pipeline has no component 'relation_scorer'. It has: {known}."
+    D162 = "{option}: the pipeline has no component '{name}'. It has: {known}."
     D163 = "--gpu-id: can't use the GPU {gpu_id}: {problem}"
     D164 = "There is no file '{path}'. To show a text, give a sentence in quotes, or - for stdin."
     D165 = "{path} is not complete: it has {wrong}."
@@ -265,6 +265,10 @@ class Errors(metaclass=ErrorsWithCodes):
         "{name} has predicted_entities = true, and the docs have no predicted entities. Set "
         '[training] annotating_components to ["tok2vec", "crf_ner"] (and a transformer before it, '
         "if there is one): without it, no component sets entities during the training."
+    )
+    D281 = (
+        "The threshold of {name} is a number from 0.5 to 1, or null for the best sequence of tags, "
+        "not {value!r}. Below 0.5, entities that overlap could both be above it."
     )
 
     # D24x: ELMo

@@ -57,6 +57,16 @@ def evaluate_cli(
             help="Use this threshold of relation_scorer, for all labels, instead of its own",
         ),
     ] = None,
+    ner_threshold: Annotated[
+        float | None,
+        typer.Option(
+            "--ner-threshold",
+            min=0.0,
+            max=1.0,
+            help="Use this threshold of crf_ner, from 0.5 to 1, instead of its own; 0 for none: "
+            "the entities of the best tags",
+        ),
+    ] = None,
     with_sweep: Annotated[
         bool, typer.Option("--sweep", help="Score the relations at every threshold too")
     ] = False,
@@ -100,6 +110,10 @@ def evaluate_cli(
         nlp = load_pipeline(model)
         if threshold is not None:
             _set_threshold(nlp, threshold)
+        if ner_threshold is not None:
+            _check_has(nlp, "crf_ner", "--ner-threshold")
+            tagger: Any = nlp.get_pipe("crf_ner")
+            tagger.threshold = ner_threshold or None
         for option, value in {"--sweep": with_sweep, "--plot": plot, "--tune": tune_to}.items():
             if value:
                 _check_own_scorer(nlp, option)
@@ -129,19 +143,23 @@ def evaluate_cli(
 
 
 def _set_threshold(nlp: "Language", threshold: float) -> None:
-    if "relation_scorer" not in nlp.pipe_names:
-        raise ValueError(Errors.D162.format(option="--threshold", known=", ".join(nlp.pipe_names)))
+    _check_has(nlp, "relation_scorer", "--threshold")
     scorer: Any = nlp.get_pipe("relation_scorer")
     scorer.threshold = threshold
     if getattr(scorer, "label_thresholds", None):
         scorer.label_thresholds = None
 
 
+def _check_has(nlp: "Language", name: str, option: str) -> None:
+    if name not in nlp.pipe_names:
+        known = ", ".join(nlp.pipe_names)
+        raise ValueError(Errors.D162.format(option=option, name=name, known=known))
+
+
 def _check_own_scorer(nlp: "Language", option: str) -> None:
     from ..pipeline.relation_scorer import RelationScorer
 
-    if "relation_scorer" not in nlp.pipe_names:
-        raise ValueError(Errors.D162.format(option=option, known=", ".join(nlp.pipe_names)))
+    _check_has(nlp, "relation_scorer", option)
     scorer = nlp.get_pipe("relation_scorer")
     if not isinstance(scorer, RelationScorer):
         raise ValueError(Errors.D180.format(option=option, found=type(scorer).__name__))

@@ -78,19 +78,6 @@ def forward(
     return loss, backprop
 
 
-def span_probabilities(
-    model: Model, emissions: Floats2d, spans: Sequence[tuple[int, int, int]]
-) -> list[float]:
-    """Return how probable each (start, end, label number) of a text is, by forward sums.
-
-    model: A `CRF` layer.
-    emissions: (n, members · K).
-    """
-    module = module_of(model)
-    flat = xp2torch(emissions, device=shim_of(model).device)
-    return module.span_probabilities(flat, spans).tolist() if spans else []
-
-
 def viterbi(
     model: Model,
     emissions: Sequence[Floats2d],
@@ -102,6 +89,36 @@ def viterbi(
     emissions: (n, members · K) for each text.
     allowed: For each text None or a boolean array (n, K), the tags that its tokens may have.
     """
+    return _decode(model, emissions, allowed, lambda crf, *texts: crf.viterbi(*texts))
+
+
+def likely_tags(
+    model: Model,
+    emissions: Sequence[Floats2d],
+    threshold: float,
+    allowed: Sequence[Any | None] | None = None,
+) -> list[Ints1d]:
+    """Return the tags of each text's entities that are more probable than a threshold.
+
+    model: A `CRF` layer.
+    emissions: (n, members · K) for each text.
+    threshold: 0.5 or more.
+    allowed: As in `viterbi`; probabilities are of what is allowed.
+    """
+
+    def decode(crf: Any, *texts: Any) -> Any:
+        return crf.posterior(*texts).likely_tags(threshold)
+
+    return _decode(model, emissions, allowed, decode)
+
+
+def _decode(
+    model: Model,
+    emissions: Sequence[Floats2d],
+    allowed: Sequence[Any | None] | None,
+    decode: Callable[[Any, Any, Any], Any],
+) -> list[Ints1d]:
+    """Return what `decode` finds by the torch module, flat emissions and lengths; for each text."""
     import torch
 
     module = module_of(model)
@@ -114,5 +131,22 @@ def viterbi(
             for rows, mask in zip(emissions, allowed, strict=True)
         ]
     flat = xp2torch(xp.concatenate(emissions), device=shim_of(model).device)
-    tags = module.viterbi(flat, torch.tensor(sizes, dtype=torch.int64))
+    tags = decode(module, flat, torch.tensor(sizes, dtype=torch.int64))
     return split_rows(model, torch2xp(tags), sizes)
+
+
+def span_probabilities(
+    model: Model, emissions: Floats2d, spans: Sequence[tuple[int, int, int]]
+) -> list[float]:
+    """Return how probable each (start, end, label number) of a text is.
+
+    model: A `CRF` layer.
+    emissions: (n, members · K).
+    """
+    import torch
+
+    if not spans:
+        return []
+    flat = xp2torch(emissions, device=shim_of(model).device)
+    texts = module_of(model).posterior(flat, torch.tensor([len(emissions)]))
+    return texts.of_spans(spans).tolist()

@@ -15,11 +15,12 @@ from thinc.api import Model
 from thinc.types import Floats2d, Ints1d
 
 from ..errors import Errors
-from ..layers.crf import scheme_of, span_probabilities, viterbi
+from ..layers.crf import likely_tags, scheme_of, span_probabilities, viterbi
 from ..schemes import OUTSIDE, UNKNOWN, Scheme
 from .committee import check_committee
 from .default_model import default_model
 from .loss import Reduction, loss_scale
+from .settings import over_half
 
 _IOB_I, _IOB_B = 1, 3  # spaCy's codes; a B without a type marks a blocked token
 
@@ -36,6 +37,7 @@ activation = "tanh"
     assigns=["doc.ents", "token.ent_iob", "token.ent_type"],
     default_config={
         "model": DEFAULT_MODEL,
+        "threshold": None,
         "loss_reduction": "mean",
         "scorer": {"@scorers": "spacy_deeper.crf_ner_scorer.v1"},
     },
@@ -51,11 +53,19 @@ def make_crf_ner(
     nlp: Language,
     name: str,
     model: Model[list[Doc], list[Floats2d]],
+    threshold: float | None,
     loss_reduction: Reduction,
     scorer: Callable | None,
 ) -> "CRFEntityTagger":
     """Create a `CRFEntityTagger`; see there for the settings."""
-    return CRFEntityTagger(nlp.vocab, model, name, loss_reduction=loss_reduction, scorer=scorer)
+    return CRFEntityTagger(
+        nlp.vocab,
+        model,
+        name,
+        threshold=threshold,
+        loss_reduction=loss_reduction,
+        scorer=scorer,
+    )
 
 
 class CRFEntityTagger(TrainablePipe):
@@ -63,6 +73,9 @@ class CRFEntityTagger(TrainablePipe):
 
     model: Scores each token's tags, with a CRF as its reference "crf"
         (`spacy_deeper.CRFTagger.v1`).
+    threshold (Optional[float]): The entities are those more probable than this, 0.5 or more: with
+        0.5 the fewest are expected to be wrong or missing. None: those of the best sequence of
+        tags, as in the paper.
     loss_reduction: The loss is the negative log-likelihood of the gold tags, as "mean" over
         tokens, as the sum of each "doc" averaged over docs, or as "sum".
     scorer: Compares predicted and gold entities.
@@ -74,6 +87,7 @@ class CRFEntityTagger(TrainablePipe):
         model: Model[list[Doc], list[Floats2d]],
         name: str = "crf_ner",
         *,
+        threshold: float | None = None,
         loss_reduction: Reduction = "mean",
         scorer: Callable | None = None,
     ) -> None:
@@ -84,6 +98,20 @@ class CRFEntityTagger(TrainablePipe):
         self.loss_reduction = loss_reduction
         self.scorer = scorer
         self.cfg: dict[str, Any] = {"labels": []}
+        self._threshold = over_half(name, threshold)
+
+    @property
+    def threshold(self) -> float | None:
+        """How probable an entity is at least, or None: those of the best tags.
+
+        Can be set at any time, and is saved with the pipeline.
+        """
+        return self.cfg.get("threshold", self._threshold)
+
+    @threshold.setter
+    def threshold(self, value: float | None) -> None:
+        # As in `relation_scorer`, that of the config can still be overridden when it is loaded.
+        self.cfg["threshold"] = over_half(self.name, value)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -113,13 +141,16 @@ class CRFEntityTagger(TrainablePipe):
         return 1
 
     def predict(self, docs: Iterable[Doc]) -> list[Ints1d]:
-        """Return the best well-formed tags of each doc, agreeing with the entities it has."""
+        """Return well-formed tags of each doc, agreeing with the entities it has."""
         docs = list(docs)
         if not any(len(doc) for doc in docs):
             return [self.model.ops.alloc1i(0) for _ in docs]
         emissions = self.model.predict(docs)
         allowed = [self._allowed_tags(doc) for doc in docs]
-        return viterbi(self.model.get_ref("crf"), emissions, allowed)
+        crf = self.model.get_ref("crf")
+        if self.threshold is None:
+            return viterbi(crf, emissions, allowed)
+        return likely_tags(crf, emissions, self.threshold, allowed)
 
     def _allowed_tags(self, doc: Doc) -> numpy.ndarray | None:
         """Return which tags agree with entities set before, (n, K), or None if there are none.

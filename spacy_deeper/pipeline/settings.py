@@ -13,6 +13,15 @@ def probability(name: str, value: float) -> float:
     return float(value)
 
 
+def over_half(name: str, value: float | None) -> float | None:
+    """Return a component's threshold that is a number from 0.5 to 1, or None, or raise."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0.5 <= value <= 1.0:
+        raise ValueError(Errors.D281.format(name=name, value=value))
+    return float(value)
+
+
 def not_negative(name: str, value: float) -> float:
     """Return a setting that is a number from 0, or raise."""
     if isinstance(value, bool) or not isinstance(value, Real) or not value >= 0.0:

@@ -1,5 +1,4 @@
 import re
-from itertools import combinations, product
 
 import numpy
 import pytest
@@ -13,52 +12,16 @@ from spacy_deeper.layers.pytorch.crf import EntityCRF
 from spacy_deeper.layers.torch_layer import shim_of
 from spacy_deeper.schemes import bilou
 
-LENGTHS = [3, 0, 5, 1, 2, 4, 0]
+from .enumeration import all_sequences, flat, random_crf, random_texts, scores, split
+
 HUGE = 2.0**100  # sums of it are finite in single precision
 logsumexp = numpy.logaddexp.reduce
-
-
-def all_sequences(length: int, n_tags: int) -> numpy.ndarray:
-    return numpy.array(list(product(range(n_tags), repeat=length))).reshape(-1, length)
-
-
-def scores(crf: EntityCRF, emissions: numpy.ndarray, sequences: numpy.ndarray) -> numpy.ndarray:
-    """The definition: start + emissions + transitions + end, for each row of tags."""
-    start, end, transitions = (
-        parameter.detach().numpy()
-        for parameter in (crf.start_transitions, crf.end_transitions, crf.transitions)
-    )
-    total = start[sequences[:, 0]] + end[sequences[:, -1]]
-    for t in range(sequences.shape[1]):
-        total = total + emissions[t, sequences[:, t]]
-        if t > 0:
-            total = total + transitions[sequences[:, t - 1], sequences[:, t]]
-    return total
 
 
 def well_formed(tags, scheme: str = "bio") -> bool:
     """As a regular expression."""
     entities = {"bio": "12*|34*|56*", "bilou": "12*3|4|56*7|8"}[scheme]
     return re.fullmatch(f"(0|{entities})*", "".join(map(str, tags))) is not None
-
-
-def random_crf(n_tags: int, dtype: torch.dtype = torch.float64, scheme: str = "bio") -> EntityCRF:
-    crf = EntityCRF(n_tags, scheme).to(dtype)
-    for parameter in crf.parameters():
-        torch.nn.init.normal_(parameter)
-    return crf
-
-
-def random_texts(n_tags: int, seed: int = 0, scale: float = 1.0) -> list[numpy.ndarray]:
-    rng = numpy.random.default_rng(seed)
-    return [rng.normal(scale=scale, size=(length, n_tags)) for length in LENGTHS]
-
-
-def flat(texts: list[numpy.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
-    return (
-        torch.from_numpy(numpy.concatenate(texts)),
-        torch.tensor([len(text) for text in texts]),
-    )
 
 
 def best(crf: EntityCRF, text: numpy.ndarray, allowed: numpy.ndarray | None = None) -> list[int]:
@@ -72,10 +35,6 @@ def best(crf: EntityCRF, text: numpy.ndarray, allowed: numpy.ndarray | None = No
         if well_formed(tags, scheme) and (allowed is None or allowed[range(len(tags)), tags].all())
     ]
     return sequences[int(scores(crf, text, numpy.array(sequences)).argmax())]
-
-
-def split(tags: torch.Tensor, lengths=LENGTHS) -> list[list[int]]:
-    return [part.tolist() for part in tags.split(list(lengths))]
 
 
 def as_layer(crf: EntityCRF):
@@ -223,31 +182,6 @@ def test_decoding_is_that_of_pytorch_crf_if_no_constraint_binds(n_tags: int) -> 
     theirs = crf.decode(padded, mask)
     assert split(crf.viterbi(emissions, lengths), lengths) == theirs
     assert any(any(tags) for tags in theirs)
-
-
-@pytest.mark.parametrize(("scheme", "n_tags"), [("bio", 3), ("bio", 5), ("bilou", 5), ("bilou", 9)])
-def test_span_probabilities_are_those_of_enumeration(scheme: str, n_tags: int) -> None:
-    """An entity is B-X, I-X, …, and no I-X follows; in BILOU B-X, I-X, …, L-X or U-X alone."""
-    crf, text = random_crf(n_tags, scheme=scheme), random_texts(n_tags)[2]
-    sequences = all_sequences(*text.shape)
-    values = scores(crf, text, sequences)
-    spans, expected = [], []
-    for start, end in combinations(range(len(text) + 1), 2):
-        for label in range(n_tags // (2 if scheme == "bio" else 4)):
-            if scheme == "bio":
-                begin, inside = 1 + 2 * label, 2 + 2 * label
-                tags = [begin] + [inside] * (end - start - 1)
-            else:
-                begin, inside, last, only = range(1 + 4 * label, 5 + 4 * label)
-                tags = [only] if end == start + 1 else [begin, *[inside] * (end - start - 2), last]
-            there = (sequences[:, start:end] == tags).all(axis=1)
-            if end < len(text):
-                there &= sequences[:, end] != inside
-            spans.append((start, end, label))
-            expected.append(numpy.exp(logsumexp(values[there]) - logsumexp(values)))
-    probabilities = crf.span_probabilities(torch.from_numpy(text), spans)
-    numpy.testing.assert_allclose(probabilities.numpy(), expected, atol=1e-9)
-    assert crf.span_probabilities(torch.from_numpy(text), []).shape == (0,)
 
 
 def test_no_tokens() -> None:

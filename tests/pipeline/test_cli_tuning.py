@@ -70,6 +70,18 @@ def test_sweep(model, data, tmp_path):
     assert "rel_sweep" not in again
 
 
+def test_threshold_of_the_tagger(model, data, tmp_path):
+    own = scores_of(tmp_path / "a.json", model, data)
+    best = scores_of(tmp_path / "b.json", model, data, "--ner-threshold", 0)
+    assert best == own
+    likely = scores_of(tmp_path / "c.json", model, data, "--ner-threshold", 0.9)
+    assert 0 < likely["ents_micro_r"] <= best["ents_micro_r"]
+    none = scores_of(tmp_path / "d.json", model, data, "--ner-threshold", 1)
+    assert none["ents_micro_r"] == 0
+    check_fails(run(model, data, "--ner-threshold", 0.3), "D281", "crf_ner", "0.3")
+    assert run(model, data, "--ner-threshold", 1.1).exit_code == 2
+
+
 def test_tune(model, data, tmp_path):
     tuned = tmp_path / "new" / "tuned"
     scores = scores_of(tmp_path / "a.json", model, data, "--tune", tuned)
@@ -119,7 +131,8 @@ def test_options_need_the_component(data, tmp_path, monkeypatch, option):
     monkeypatch.chdir(tmp_path)
     nlp = spacy.blank("en")
     nlp.to_disk(tmp_path / "model")
-    check_fails(run(tmp_path / "model", data, *option), "D162", option[0])
+    check_fails(run(tmp_path / "model", data, *option), "D162", option[0], "relation_scorer")
+    check_fails(run(tmp_path / "model", data, "--ner-threshold", 0.5), "D162", "crf_ner")
     nlp.add_pipe("sentencizer", name="relation_scorer")
     nlp.to_disk(tmp_path / "model")
     check_fails(run(tmp_path / "model", data, *option), "D180", option[0], "Sentencizer")

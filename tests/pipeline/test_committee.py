@@ -13,7 +13,7 @@ from thinc.api import Model, noop
 from spacy_deeper.layers.birnn import BiRNN
 from spacy_deeper.layers.casing import CASINGS
 from spacy_deeper.layers.char_birnn import CharBiRNN
-from spacy_deeper.layers.crf import CRF, span_probabilities, viterbi
+from spacy_deeper.layers.crf import CRF, viterbi
 from spacy_deeper.layers.distmult import DistMult
 from spacy_deeper.layers.pytorch import quantize as layers
 from spacy_deeper.layers.pytorch.fast_gru import GRU
@@ -129,7 +129,7 @@ def best(sequences, p):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_crfs_together_are_the_geometric_mean(docs, seed):
+def test_the_best_tags_are_those_of_the_geometric_mean(docs, seed):
     """The probability of all tags of a text, by trying all: normalized, a product of powers."""
     nlp, _ = committee(docs, seed=seed)
     crf = nlp.get_pipe("crf_ner").model.get_ref("crf")
@@ -146,11 +146,6 @@ def test_the_crfs_together_are_the_geometric_mean(docs, seed):
         lengths = torch.full((len(sequences),), length)
         log_p = log_p - own(repeated, sequences.ravel(), lengths) / N
     p = torch.softmax(log_p.detach(), 0)
-    # An entity of the second label over the first two tokens, and no third: tags 3, 4, not 4.
-    wanted = (sequences[:, 0] == 3) & (sequences[:, 1] == 4) & (sequences[:, 2] != 4)
-    (found,) = span_probabilities(crf, emissions, [(0, 2, 1)])
-    assert found == pytest.approx(float(p[wanted].sum()), rel=1e-4)
-    assert 1e-6 < found < 1
     # The best tags: well-formed, and allowed.
     labels = (sequences + 1).div(2, rounding_mode="floor")
     opened = labels[:, 1:] == labels[:, :-1]

@@ -21,12 +21,14 @@ def spacys(docs):
     return nlp
 
 
-@pytest.fixture(scope="module", params=["crf_ner", "ner"])
+@pytest.fixture(scope="module", params=["crf_ner", "crf_ner with a threshold", "ner"])
 def tag(request):
     """Tag a doc, with our component and with spaCy's: they agree on what was there before."""
     if request.param == "ner":
         return request.getfixturevalue("spacys").get_pipe("ner")
-    nlp = request.getfixturevalue("trained")
+    nlp = spacy.load(request.getfixturevalue("trained_path"))
+    if request.param != "crf_ner":
+        nlp.get_pipe("crf_ner").threshold = 0.5
     return lambda doc: nlp.get_pipe("crf_ner")(nlp.get_pipe("tok2vec")(doc))
 
 

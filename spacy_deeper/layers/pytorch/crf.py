@@ -8,6 +8,7 @@ from torchcrf import CRF
 
 from ...schemes import SCHEMES, Scheme
 from .packing import pad, time_major_order
+from .posterior import Posterior
 
 # The score of what a likelihood leaves out: exp() of it is 0 in fp32, and its gradient is finite.
 FORBIDDEN = -1e4
@@ -57,43 +58,12 @@ class EntityCRF(CRF):
         return self._compute_normalizer(emissions.transpose(0, 1), mask.transpose(0, 1))
 
     @torch.no_grad()
-    def span_probabilities(
-        self, emissions: Tensor, spans: Sequence[tuple[int, int, int]]
-    ) -> Tensor:
-        """Return the probability of each (start, end, label number), (m,), in one text (N, K).
+    def posterior(self, emissions: Tensor, lengths: Tensor) -> Posterior:
+        """Return how probable the tags of texts are.
 
-        exp(log Z(tag sequences with that entity) - log Z), the former by forward sums to its first
-        token and backward sums from its last one: once through the text for all spans.
+        emissions: (N, K). lengths: (B,), tokens per text, on the CPU.
         """
-        if not spans:
-            return emissions.new_empty(0)
-        emissions = emissions.double()  # sums over a long text are large, their difference is not
-        start, end, transitions = (
-            parameter.double()
-            for parameter in (self.start_transitions, self.end_transitions, self.transitions)
-        )
-        ahead = [start + emissions[0]]
-        for row in emissions[1:]:
-            ahead.append((ahead[-1][:, None] + transitions).logsumexp(0) + row)
-        back = [end]  # what comes after each token, by its tag; the last token first
-        for row in emissions[1:].flip(0):
-            back.append((transitions + row + back[-1]).logsumexp(1))
-        back.reverse()
-        log_z = (ahead[-1] + end).logsumexp(0)
-        log_p = emissions.new_empty(len(spans))
-        for i, (first, stop, label) in enumerate(spans):
-            tags = torch.from_numpy(self.scheme.entity(label, stop - first)).to(emissions.device)
-            inner = emissions[first:stop].gather(1, tags[:, None]).sum()
-            inner += transitions[tags[:-1], tags[1:]].sum()
-            before, after = start[tags[0]], end[tags[-1]]
-            if first > 0:
-                before = (ahead[first - 1] + transitions[:, tags[0]]).logsumexp(0)
-            if stop < len(emissions):
-                next_tags = transitions[tags[-1]] + emissions[stop] + back[stop]
-                next_tags[self.scheme.inside(label)] = -torch.inf
-                after = next_tags.logsumexp(0)
-            log_p[i] = before + inner + after - log_z
-        return log_p.exp().clamp(max=1.0)
+        return posterior([self], emissions, lengths)
 
     @torch.no_grad()
     def viterbi(self, emissions: Tensor, lengths: Tensor) -> Tensor:
@@ -136,8 +106,8 @@ class EntityCRF(CRF):
 class CRFCommittee(nn.Module):
     """Several CRFs over the same tags, each with its own columns of the emissions, (N, n · K).
 
-    Each learns by its own likelihood. They decide by the means of their scores: the probability
-    of tags is then the geometric mean of what the members find, normalized.
+    Each learns by its own likelihood. The best tags are those by the means of their scores (by the
+    geometric mean of their probabilities). What is probable is the mean of what each finds.
     """
 
     def __init__(self, n: int, nO: int, scheme: str = "bio") -> None:
@@ -150,18 +120,18 @@ class CRFCommittee(nn.Module):
         losses = [crf(own, tags, lengths) for crf, own in zip(self.members, parts, strict=True)]
         return torch.stack(losses).mean(0)
 
-    def span_probabilities(
-        self, emissions: Tensor, spans: Sequence[tuple[int, int, int]]
-    ) -> Tensor:
-        """Return what `EntityCRF.span_probabilities` does, of all members together."""
-        return self._together().span_probabilities(self._mean(emissions), spans)
+    @torch.no_grad()
+    def posterior(self, emissions: Tensor, lengths: Tensor) -> Posterior:
+        """Return how probable the tags of texts are: the mean of what the members find.
+
+        emissions: (N, n · K). lengths: (B,), tokens per text, on the CPU.
+        """
+        return posterior(list(self.members), emissions, lengths)
 
     def viterbi(self, emissions: Tensor, lengths: Tensor) -> Tensor:
         """Return what `EntityCRF.viterbi` does, of all members together."""
-        return self._together().viterbi(self._mean(emissions), lengths)
-
-    def _mean(self, emissions: Tensor) -> Tensor:
-        return emissions.unflatten(-1, (len(self.members), -1)).mean(-2)
+        mean = emissions.unflatten(-1, (len(self.members), -1)).mean(-2)
+        return self._together().viterbi(mean, lengths)
 
     @torch.no_grad()
     def _together(self) -> EntityCRF:
@@ -171,3 +141,19 @@ class CRFCommittee(nn.Module):
             members: list[Tensor] = [crf.get_parameter(name) for crf in self.members]
             value.copy_(torch.stack(members).mean(0))
         return mean
+
+
+def posterior(crfs: Sequence[nn.Module], emissions: Tensor, lengths: Tensor) -> Posterior:
+    """Return the posterior of CRFs, each with its own columns of the emissions."""
+    start, end, transitions = (
+        torch.stack([crf.get_parameter(f"{name}transitions") for crf in crfs])
+        for name in ("start_", "end_", "")
+    )
+    return Posterior(
+        emissions.unflatten(-1, (len(crfs), -1)),
+        lengths,
+        cast(EntityCRF, crfs[0]).scheme,
+        start=start,
+        end=end,
+        transitions=transitions,
+    )
