@@ -16,6 +16,7 @@ from spacy.tokens import Doc
 
 from spacy_deeper.annotation import Summary, annotate
 
+from .encoder import bare_encoder
 from .memory import children_peak_mib, peak_mib, python
 from .report import Table
 from .setup import Setup
@@ -25,7 +26,9 @@ PROCESSES = 2
 WORDS = 300_000
 DOCUMENTS = 2_000
 SPEED = """A thread for each process; always by the wall clock, and with the loading of the model.
-It takes a machine with two free cores: otherwise it measures what else runs there."""
+It takes a machine with two free cores: otherwise it measures what else runs there. `encoder alone`
+is the forward pass of the frozen encoder over the documents, sorted by length, in one process with
+as many threads."""
 MEMORY = f"""The most MiB that the main process had, that the larger one of {PROCESSES} workers had,
 and what all of them had at most. Each document has a word that no other has."""
 
@@ -52,7 +55,11 @@ def speed(setup: Setup, model: Path) -> Table:
     with threads(1):
         functions = {str(n): partial(once, n) for n in (1, PROCESSES)}
         seconds = Timer(setup.timer.repeats, warm_up=0).compare(functions)
-    rows = [[int(n), number, words, s, words / s, seconds["1"] / s] for n, s in seconds.items()]
+    rows = []
+    for n, s in seconds.items():
+        encoder = encoder_speed(setup, int(n))
+        speed = words / s
+        rows.append([int(n), number, words, s, speed, seconds["1"] / s, encoder, speed / encoder])
     columns = [
         "processes",
         "documents",
@@ -60,8 +67,21 @@ def speed(setup: Setup, model: Path) -> Table:
         "seconds",
         "words per second",
         "times one process",
+        "encoder alone",
+        "ours / encoder",
     ]
     return Table("Annotating with processes", columns, rows, SPEED)
+
+
+def encoder_speed(setup: Setup, n_threads: int) -> float:
+    """Return the words per second of the encoder alone."""
+    texts = sorted((doc.text for doc in setup.docs), key=len)
+    n_words = sum(len(setup.frozen.make_doc(text)) for text in texts)
+    with threads(n_threads):
+        seconds = Timer(setup.timer.repeats + 2).compare(
+            {"encoder": bare_encoder(setup.frozen, texts)}
+        )
+    return n_words / seconds["encoder"]
 
 
 def memory(setup: Setup, model: Path) -> Table:
@@ -89,9 +109,7 @@ def annotated(model: Path, texts: Path, n_process: int) -> Summary:
     """Annotate texts from scratch."""
     with TemporaryDirectory() as folder:
         output = Path(folder) / "out.jsonl"
-        return annotate(
-            str(model), texts, output, n_process=n_process, threads=1, chunk_size=100, silent=True
-        )
+        return annotate(str(model), texts, output, n_process=n_process, threads=1, silent=True)
 
 
 def main(model: str, texts: str) -> None:

@@ -84,6 +84,7 @@ def test_annotate(config: Config, tmp_path: Path, monkeypatch, capsys) -> None:
     assert rows[0][1:3] == rows[1][1:3]
     assert rows[0][2] > 900
     assert rows[0][5] == 1
+    assert all(row[7] == pytest.approx(row[4] / row[6]) for row in rows)
     annotate.main(str(tmp_path / "model"), str(tmp_path / "texts.txt"))
     main_process, _ = json.loads(capsys.readouterr().out)
     assert main_process > 100

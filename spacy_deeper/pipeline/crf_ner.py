@@ -102,15 +102,15 @@ class CRFEntityTagger(TrainablePipe):
 
     @property
     def threshold(self) -> float | None:
-        """How probable an entity is at least, or None: those of the best tags.
+        """What the probability of an entity exceeds, or None for the entities of the best tags.
 
-        Can be set at any time, and is saved with the pipeline.
+        What is set here is saved with the pipeline, and then prevails over its config.
         """
         return self.cfg.get("threshold", self._threshold)
 
     @threshold.setter
     def threshold(self, value: float | None) -> None:
-        # As in `relation_scorer`, that of the config can still be overridden when it is loaded.
+        # Only a changed threshold goes into the saved cfg, as in `relation_scorer`.
         self.cfg["threshold"] = over_half(self.name, value)
 
     @property
@@ -180,7 +180,8 @@ class CRFEntityTagger(TrainablePipe):
     def entity_scores(self, doc: Doc) -> list[float]:
         """Return the probability, in the CRF's eyes, of each entity of a processed doc.
 
-        0 for entities with labels that the tagger does not know.
+        Of well-formed tags, and of a committee the mean of what its members find; as if no other
+        component had set entities. 0 for entities with labels that the tagger does not know.
         """
         known = [ent for ent in doc.ents if ent.label_ in self.cfg["labels"]]
         spans = [(ent.start, ent.end, self.cfg["labels"].index(ent.label_)) for ent in known]

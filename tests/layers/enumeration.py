@@ -1,11 +1,14 @@
 """CRFs with random weights, texts of random emissions, and all that their tags can be."""
 
+import re
 from itertools import product
 
 import numpy
 import torch
 
+from spacy_deeper.layers.crf import CRF
 from spacy_deeper.layers.pytorch.crf import EntityCRF
+from spacy_deeper.layers.torch_layer import shim_of
 
 LENGTHS = [3, 0, 5, 1, 2, 4, 0]
 
@@ -49,3 +52,16 @@ def flat(texts: list[numpy.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
 
 def split(tags: torch.Tensor, lengths=LENGTHS) -> list[list[int]]:
     return [part.tolist() for part in tags.split(list(lengths))]
+
+
+def well_formed(tags, scheme: str = "bio") -> bool:
+    """As a regular expression."""
+    entities = {"bio": "12*|34*|56*", "bilou": "12*3|4|56*7|8"}[scheme]
+    return re.fullmatch(f"(0|{entities})*", "".join(map(str, tags))) is not None
+
+
+def as_layer(crf: EntityCRF):
+    model = CRF(crf.num_tags, crf.scheme_name)
+    model.initialize()
+    shim_of(model).module.load_state_dict(crf.state_dict())
+    return model

@@ -1,5 +1,3 @@
-import re
-
 import numpy
 import pytest
 import torch
@@ -7,21 +5,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from spacy_deeper.layers.crf import CRF, viterbi
+from spacy_deeper.layers.crf import viterbi
 from spacy_deeper.layers.pytorch.crf import EntityCRF
-from spacy_deeper.layers.torch_layer import shim_of
 from spacy_deeper.schemes import bilou
 
-from .enumeration import all_sequences, flat, random_crf, random_texts, scores, split
+from .enumeration import (
+    all_sequences,
+    as_layer,
+    flat,
+    random_crf,
+    random_texts,
+    scores,
+    split,
+    well_formed,
+)
 
 HUGE = 2.0**100  # sums of it are finite in single precision
 logsumexp = numpy.logaddexp.reduce
-
-
-def well_formed(tags, scheme: str = "bio") -> bool:
-    """As a regular expression."""
-    entities = {"bio": "12*|34*|56*", "bilou": "12*3|4|56*7|8"}[scheme]
-    return re.fullmatch(f"(0|{entities})*", "".join(map(str, tags))) is not None
 
 
 def best(crf: EntityCRF, text: numpy.ndarray, allowed: numpy.ndarray | None = None) -> list[int]:
@@ -35,13 +35,6 @@ def best(crf: EntityCRF, text: numpy.ndarray, allowed: numpy.ndarray | None = No
         if well_formed(tags, scheme) and (allowed is None or allowed[range(len(tags)), tags].all())
     ]
     return sequences[int(scores(crf, text, numpy.array(sequences)).argmax())]
-
-
-def as_layer(crf: EntityCRF):
-    model = CRF(crf.num_tags, "bilou" if crf.scheme is bilou else "bio")
-    model.initialize()
-    shim_of(model).module.load_state_dict(crf.state_dict())
-    return model
 
 
 @pytest.mark.parametrize("n_tags", [3, 5, 7])

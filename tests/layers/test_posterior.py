@@ -9,25 +9,39 @@ from spacy_deeper.layers.pytorch.crf import CRFCommittee
 from spacy_deeper.layers.torch_layer import module_of
 from spacy_deeper.schemes import SCHEMES
 
-from .enumeration import LENGTHS, all_sequences, flat, random_crf, random_texts, scores, split
+from .enumeration import (
+    LENGTHS,
+    all_sequences,
+    as_layer,
+    flat,
+    random_crf,
+    random_texts,
+    scores,
+    split,
+    well_formed,
+)
 
 SIZES = [("bio", 3), ("bio", 5), ("bilou", 5), ("bilou", 9)]
 
 
-def probabilities(crf, text) -> tuple[numpy.ndarray, numpy.ndarray]:
-    """All tag sequences of a text and their probabilities, by the definition."""
-    sequences = all_sequences(*text.shape)
+def probabilities(crf, text, allowed=None) -> tuple[numpy.ndarray, numpy.ndarray]:
+    """All well-formed tag sequences of a text and their probabilities, by the definition."""
+    sequences = numpy.array(
+        [tags for tags in all_sequences(*text.shape) if well_formed(tags, crf.scheme_name)]
+    )
+    if allowed is not None:
+        sequences = sequences[allowed[range(len(text)), sequences].all(axis=1)]
     values = scores(crf, text, sequences)
     p = numpy.exp(values - values.max())
     return sequences, p / p.sum()
 
 
-def entities(sequences, p, scheme: str) -> dict[tuple[int, int, int], float]:
+def entities(sequences, p, scheme: str, n_tags: int) -> dict[tuple[int, int, int], float]:
     """All spans and their probabilities to be entities, by counting.
 
     An entity is B-X, I-X, …, and no I-X follows; in BILOU B-X, I-X, …, L-X or U-X alone.
     """
-    n_tags, length = sequences.max() + 1, sequences.shape[1]
+    length = sequences.shape[1]
     found = {}
     for start, end in combinations(range(length + 1), 2):
         for label in range(n_tags // (2 if scheme == "bio" else 4)):
@@ -62,7 +76,7 @@ def test_probabilities_are_those_of_enumeration(scheme: str, n_tags: int) -> Non
         sequences, p = probabilities(crf, text)
         expected = [[p[column == tag].sum() for tag in range(n_tags)] for column in sequences.T]
         numpy.testing.assert_allclose(rows.numpy(), expected, atol=1e-12)
-        spans = entities(sequences, p, scheme)
+        spans = entities(sequences, p, scheme, n_tags)
         in_batch = [(first + start, first + end, label) for start, end, label in spans]
         found = posterior.of_spans(in_batch).numpy()
         numpy.testing.assert_allclose(found, list(spans.values()), atol=1e-12)
@@ -106,7 +120,7 @@ def test_likely_tags_are_all_entities_above_the_threshold(
             expected = [0] * LENGTHS[i]
             if LENGTHS[i]:
                 each = [
-                    entities(*probabilities(crf, own[i]), scheme)
+                    entities(*probabilities(crf, own[i]), scheme, n_tags)
                     for crf, own in zip(crfs, columns, strict=True)
                 ]
                 for start, end, label in each[0]:
@@ -123,7 +137,7 @@ def test_a_half_expects_the_fewest_errors(scheme: str, n_tags: int, seed: int) -
     """Among all sets of entities that do not overlap, those by the best tags included."""
     crf, text = random_crf(n_tags, scheme=scheme), random_texts(n_tags, seed, 2.0)[0]
     sequences, p = probabilities(crf, text)
-    of_spans = entities(sequences, p, scheme)
+    of_spans = entities(sequences, p, scheme, n_tags)
     emissions, lengths = torch.from_numpy(text), torch.tensor([len(text)])
 
     def risk(spans) -> float:
@@ -159,7 +173,7 @@ def test_the_best_tags_can_be_others() -> None:
 def test_a_long_text() -> None:
     """Probabilities are as exact at its end as in a text that begins shortly before."""
     crf = random_crf(9, torch.float32)
-    rows = torch.randn(20_000, 9)
+    rows = torch.randn(20_000, 9) + 1e4
     tags = crf.posterior(rows, torch.tensor([len(rows)])).tags
     assert (tags.sum(1) - 1).abs().max() < 1e-9
     short = crf.posterior(rows[-300:], torch.tensor([300])).tags
@@ -187,10 +201,43 @@ def test_allowed_tags_hold_whatever_the_emissions(members: int, size: float) -> 
     for tags, mask in zip(found, allowed, strict=True):
         assert mask is None or mask[numpy.arange(6), tags].all()
     assert any(tags.any() for tags in found)
+    assert not any(tags.any() for tags in likely_tags(model, texts, 1.0, allowed))
     # A text does not depend on its neighbours.
     for text, mask, expected in zip(texts, allowed, found, strict=True):
         (alone,) = likely_tags(model, [text], 0.5, [mask])
         assert alone.tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize(("scheme", "n_tags"), SIZES)
+def test_probabilities_are_of_what_is_allowed(scheme: str, n_tags: int) -> None:
+    """Not of all tags, with what is not allowed left out afterwards."""
+    rng, n_other = numpy.random.default_rng(0), 0
+    for seed in range(20):
+        crf, text = random_crf(n_tags, scheme=scheme), random_texts(n_tags, seed, 2.0)[2]
+        mask = rng.random(text.shape) < 0.5
+        mask[:, 0] = True
+        expected, afterwards = numpy.zeros((2, len(text)), dtype=int)
+        for tags, allowed in ((expected, mask), (afterwards, None)):
+            spans = entities(*probabilities(crf, text, allowed), scheme, n_tags)
+            for (start, end, label), p in spans.items():
+                own = SCHEMES[scheme].entity(label, end - start)
+                if p > 0.5 and mask[range(start, end), own].all():
+                    tags[start:end] = own
+        (found,) = likely_tags(as_layer(crf), [text.astype("f")], 0.5, [mask])
+        assert found.tolist() == expected.tolist()
+        n_other += expected.tolist() != afterwards.tolist()
+    assert n_other > 0
+
+
+@pytest.mark.parametrize(("scheme", "n_tags"), SIZES)
+def test_no_probability_is_above_one(scheme: str, n_tags: int) -> None:
+    for seed in range(20):
+        crf, texts = random_crf(n_tags, scheme=scheme), random_texts(n_tags, seed, 300.0)
+        posterior = crf.posterior(*flat(texts))
+        sure = posterior.likely_tags(0.999)
+        spans = SCHEMES[scheme].tags_to_spans(sure.numpy())
+        assert (posterior.of_spans(spans) <= 1).all()
+        assert not posterior.likely_tags(1.0).any()
 
 
 def test_no_tokens() -> None:

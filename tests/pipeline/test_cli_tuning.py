@@ -71,13 +71,16 @@ def test_sweep(model, data, tmp_path):
 
 
 def test_threshold_of_the_tagger(model, data, tmp_path):
-    own = scores_of(tmp_path / "a.json", model, data)
-    best = scores_of(tmp_path / "b.json", model, data, "--ner-threshold", 0)
-    assert best == own
-    likely = scores_of(tmp_path / "c.json", model, data, "--ner-threshold", 0.9)
+    nlp = spacy.load(model)
+    nlp.get_pipe("crf_ner").threshold = 1
+    nlp.to_disk(tmp_path / "none")
+    best = scores_of(tmp_path / "a.json", model, data)
+    likely = scores_of(tmp_path / "b.json", model, data, "--ner-threshold", 0.9)
     assert 0 < likely["ents_micro_r"] <= best["ents_micro_r"]
-    none = scores_of(tmp_path / "d.json", model, data, "--ner-threshold", 1)
-    assert none["ents_micro_r"] == 0
+    assert scores_of(tmp_path / "c.json", model, data, "--ner-threshold", 1)["ents_micro_r"] == 0
+    assert scores_of(tmp_path / "d.json", tmp_path / "none", data)["ents_micro_r"] == 0
+    again = scores_of(tmp_path / "e.json", tmp_path / "none", data, "--ner-threshold", 0)
+    assert again == best
     check_fails(run(model, data, "--ner-threshold", 0.3), "D281", "crf_ner", "0.3")
     assert run(model, data, "--ner-threshold", 1.1).exit_code == 2
 

@@ -59,11 +59,11 @@ class EntityCRF(CRF):
 
     @torch.no_grad()
     def posterior(self, emissions: Tensor, lengths: Tensor) -> Posterior:
-        """Return how probable the tags of texts are.
+        """Return how probable well-formed tags of texts are.
 
         emissions: (N, K). lengths: (B,), tokens per text, on the CPU.
         """
-        return posterior([self], emissions, lengths)
+        return posterior_of([self], emissions, lengths)
 
     @torch.no_grad()
     def viterbi(self, emissions: Tensor, lengths: Tensor) -> Tensor:
@@ -122,11 +122,11 @@ class CRFCommittee(nn.Module):
 
     @torch.no_grad()
     def posterior(self, emissions: Tensor, lengths: Tensor) -> Posterior:
-        """Return how probable the tags of texts are: the mean of what the members find.
+        """Return how probable well-formed tags of texts are: the mean of what the members find.
 
         emissions: (N, n · K). lengths: (B,), tokens per text, on the CPU.
         """
-        return posterior(list(self.members), emissions, lengths)
+        return posterior_of(list(self.members), emissions, lengths)
 
     def viterbi(self, emissions: Tensor, lengths: Tensor) -> Tensor:
         """Return what `EntityCRF.viterbi` does, of all members together."""
@@ -143,7 +143,7 @@ class CRFCommittee(nn.Module):
         return mean
 
 
-def posterior(crfs: Sequence[nn.Module], emissions: Tensor, lengths: Tensor) -> Posterior:
+def posterior_of(crfs: Sequence[nn.Module], emissions: Tensor, lengths: Tensor) -> Posterior:
     """Return the posterior of CRFs, each with its own columns of the emissions."""
     start, end, transitions = (
         torch.stack([crf.get_parameter(f"{name}transitions") for crf in crfs])
