@@ -150,5 +150,6 @@ class Posterior:
         starts = opens[tags].nonzero()[:, 0]
         stops = (~goes_on).nonzero()[:, 0]
         stops = stops[torch.searchsorted(stops, starts)] + 1
-        labels = (tags[starts] - 1) // (self.scheme.n_tags(1) - 1)  # a label's are side by side
+        # The tags of a label are side by side. torch 1.12 warns of `//`.
+        labels = (tags[starts] - 1).div(self.scheme.n_tags(1) - 1, rounding_mode="floor")
         return list(zip(starts.tolist(), stops.tolist(), labels.tolist(), strict=True))
