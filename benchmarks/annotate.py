@@ -57,9 +57,8 @@ def speed(setup: Setup, model: Path) -> Table:
         seconds = Timer(setup.timer.repeats, warm_up=0).compare(functions)
     rows = []
     for n, s in seconds.items():
-        encoder = encoder_speed(setup, int(n))
-        speed = words / s
-        rows.append([int(n), number, words, s, speed, seconds["1"] / s, encoder, speed / encoder])
+        ours, encoder = words / s, encoder_speed(setup, int(n))
+        rows.append([int(n), number, words, s, ours, seconds["1"] / s, encoder, ours / encoder])
     columns = [
         "processes",
         "documents",
