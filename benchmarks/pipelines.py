@@ -47,6 +47,13 @@ def fine_tuned(config: Config) -> Config:
     return merged
 
 
+def mixed(config: Config) -> Config:
+    """Return a config that trains its encoder in mixed precision."""
+    config = fine_tuned(config)
+    config["components"]["transformer"]["model"]["mixed_precision"] = True
+    return config
+
+
 def start(config: Config, docs: list[Doc]) -> tuple[Language, list[Example]]:
     """Build a pipeline, and initialize it with the labels of docs."""
     fix_random_seed(0)

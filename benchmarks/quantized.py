@@ -1,6 +1,7 @@
-"""How much faster a quantized pipeline is on the CPU, and what it loses."""
+"""How much faster a pipeline is on the CPU with weights of 8 bits or in bfloat16; what it loses."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from spacy.language import Language
 from spacy.util import load_model, minibatch
 
+from spacy_deeper.devices import bf16, has_bf16
 from spacy_deeper.layers.cached import frozen_layers
 from spacy_deeper.quantization import quantize
 
@@ -21,23 +23,26 @@ ALONE = "encoder alone"
 SPEED = """`encoder alone` is the forward pass of the frozen encoder in single precision, as its
 library makes it, on ready-made word pieces of the texts, in the batches of the pipeline. `encoder`
 is that layer of the pipeline, with word pieces and pooling, and `pipeline` is `nlp.pipe`, tokenizer
-included. Texts are sorted by length."""
+included. bf16 is the pipeline in single precision, its products in bfloat16, if the processor has
+it. Texts are sorted by length."""
 SCORES = ("ents_micro_f", "rel_micro_f")
 LOSS = "F1 on the texts to read, and megabytes of the saved pipeline."
 
 
 def run(setup: Setup) -> list[Table]:
-    """Measure both pipelines, and how they score."""
+    """Measure a pipeline in each precision, and how it scores."""
     with TemporaryDirectory() as folder:
         setup.frozen.to_disk(folder)
-        pipelines = {"fp32": setup.frozen, "int8": load_model(folder)}
-    quantize(pipelines["int8"])
+        quantized = load_model(folder)
+    quantize(quantized)
+    precisions = {"fp32": (setup.frozen, False), "int8": (quantized, False)}
+    if has_bf16():
+        precisions["bf16"] = setup.frozen, True
     texts = sorted((doc.text for doc in setup.docs), key=len)
     functions = {ALONE: bare_encoder(setup.frozen, texts)}
-    for name, nlp in pipelines.items():
-        functions[f"encoder, {name}"] = encoder_layer(nlp, texts)
-    for name, nlp in pipelines.items():
-        functions[f"pipeline, {name}"] = piped(nlp, texts)
+    for part, of in (("encoder", encoder_layer), ("pipeline", piped)):
+        for name, (nlp, lower) in precisions.items():
+            functions[f"{part}, {name}"] = partial(call, of(nlp, texts), lower)
     n_words = sum(len(setup.frozen.make_doc(text)) for text in texts)
     tables = []
     for number in setup.threads:
@@ -45,10 +50,19 @@ def run(setup: Setup) -> list[Table]:
             seconds = setup.timer.compare(functions)
         rows = [[name, n_words / s, seconds[ALONE] / s] for name, s in seconds.items()]
         columns = ["", "words per second", "times the encoder alone"]
-        tables.append(Table(f"Weights of 8 bits, {number} thread(s)", columns, rows, SPEED))
-    rows = [[name, *scores(setup, nlp), megabytes(nlp)] for name, nlp in pipelines.items()]
-    columns = ["weights", "entities, F1", "relations, F1", "on disk, MB"]
-    return [*tables, Table("What weights of 8 bits cost", columns, rows, LOSS)]
+        tables.append(Table(f"Lower precision, {number} thread(s)", columns, rows, SPEED))
+    rows = [
+        [name, *call(partial(scores, setup, nlp), lower), megabytes(nlp)]
+        for name, (nlp, lower) in precisions.items()
+    ]
+    columns = ["numbers", "entities, F1", "relations, F1", "on disk, MB"]
+    return [*tables, Table("What lower precision costs", columns, rows, LOSS)]
+
+
+def call(function: Callable[[], Any], lower: bool) -> Any:
+    """Call a function, in bfloat16 if a lower precision is wanted."""
+    with bf16(lower):
+        return function()
 
 
 def encoder_layer(nlp: Language, texts: list[str]) -> Callable[[], Any]:

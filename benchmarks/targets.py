@@ -24,8 +24,8 @@ class Target:
     bound: float
 
     def rows(self, tables: Sequence[Table]) -> Iterator[list[Any]]:
-        """Give a row for each table that has the figure."""
-        for table in tables:
+        """Give a row for each table that has the figure; saved ones may be older."""
+        for table in (table for table in tables if self.column in table.columns):
             for row in table.rows:
                 if table.title.startswith(self.table) and row[0] == self.row:
                     value = row[table.columns.index(self.column)]
@@ -65,7 +65,7 @@ TARGETS = (
     Target(
         "the int8 pipeline's words per second, by those of the bare fp32 encoder",
         "quantized",
-        "Weights of 8 bits",
+        "Lower precision",
         "pipeline, int8",
         "times the encoder alone",
         "≥",

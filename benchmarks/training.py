@@ -7,12 +7,13 @@ import torch
 from spacy.language import Language
 from spacy.training import Example
 
+from spacy_deeper.devices import has_bf16
 from spacy_deeper.layers.cached import frozen_layers
 from spacy_deeper.pipeline.gold_entities import GoldEntities
 from spacy_deeper.schemes import OUTSIDE, bio
 
 from . import plain
-from .pipelines import fine_tuned, spacy_ner, start, training_epoch
+from .pipelines import fine_tuned, mixed, spacy_ner, start, training_epoch
 from .report import Table
 from .setup import Setup
 from .timing import threads
@@ -23,7 +24,8 @@ NOTES = {
 `plain`: the same network as a PyTorch program with packed sequences (`benchmarks/plain.py`), whose
 embeddings are computed before and not learned. The ratio is that of an epoch's seconds.""",
     "encoder": """Words per second of an epoch, batches of 8. `cached`, `not cached`: ours with a
-frozen encoder. `fine-tuned`: ours with an encoder that is trained. `spaCy ner`: `transformer` and
+frozen encoder. `fine-tuned`: ours with an encoder that is trained, and in mixed precision, which
+is bfloat16 on a CPU that has it. `spaCy ner`: `transformer` and
 `ner`, which train the same encoder.""",
 }
 
@@ -46,6 +48,7 @@ def run(setup: Setup) -> list[Table]:
         "cached": cached,
         "not cached": forgetful,
         "fine-tuned": start(fine_tuned(setup.config), docs),
+        **({"fine-tuned, mixed": start(mixed(setup.config), docs)} if has_bf16() else {}),
         "spaCy ner": spacy_ner(setup.config, docs),
     }
     for number in setup.threads:

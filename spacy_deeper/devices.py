@@ -1,10 +1,12 @@
-"""The processors that there are, the choice of one, and memory."""
+"""The processors that there are, the choice of one, its precision, and memory."""
 
 import ctypes
 import os
-from contextlib import suppress
+import warnings
+from contextlib import AbstractContextManager, nullcontext, suppress
+from typing import Any
 
-from .errors import Errors
+from .errors import Errors, Warnings
 
 
 def n_cores() -> int:
@@ -25,6 +27,30 @@ def use_gpu(gpu_id: int) -> None:
     except Exception as err:  # no GPU, no cupy, no such ID: each has its own
         problem = " ".join(str(err).split())
         raise ValueError(Errors.D163.format(gpu_id=gpu_id, problem=problem)) from err
+
+
+def has_bf16() -> bool:
+    """Whether this processor has instructions for bfloat16 that torch knows: AVX512-BF16 or AMX."""
+    import torch
+
+    known = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, name, bool)() for name in known)
+
+
+def bf16(wanted: bool = True) -> AbstractContextManager[Any]:
+    """Return a context in which torch computes products on the CPU in bfloat16.
+
+    Weights stay in single precision. It is torch's autocast, for what the caller's thread does.
+    Where the processor has no instructions for it, which would take longer, it warns (DW164) and
+    changes nothing.
+    """
+    import torch
+
+    if wanted and has_bf16():
+        return torch.autocast("cpu", dtype=torch.bfloat16)
+    if wanted:
+        warnings.warn(Warnings.DW164, stacklevel=2)
+    return nullcontext()
 
 
 def bound_kernels(count: int = 64) -> None:

@@ -15,6 +15,12 @@ class Warnings(metaclass=ErrorsWithCodes):
         "count as having none. Was the data saved without DocBin(store_user_data=True)?"
     )
 
+    # Commands
+    DW164 = (
+        "This processor has no instructions for bfloat16 that torch knows (AVX512-BF16 or AMX): it "
+        "computes in single precision."
+    )
+
     # Layers and components
     DW200 = (
         "{name}: the entity label '{label}' was not among the training labels ({known}). "
@@ -171,6 +177,10 @@ class Errors(metaclass=ErrorsWithCodes):
     D163 = "--gpu-id: can't use the GPU {gpu_id}: {problem}"
     D164 = "There is no file '{path}'. To show a text, give a sentence in quotes, or - for stdin."
     D165 = "{path} is not complete: it has {wrong}."
+    D166 = (
+        "--bf16 is for the CPU. On a GPU, train with mixed_precision = true in the [model] of "
+        "spacy_deeper.TransformerModel.v1."
+    )
     D170 = (
         "{split}, document {doc} (counted from 0): its relations can't be read ({problem}). "
         "Write the data again, with `python -m spacy relations convert` or doc._.relations = [...]."

@@ -187,6 +187,7 @@ def test_targets() -> None:
         Table("Relations by entities, 1 thread(s)", columns, [[100, 60.0], [200, 49.0]]),
         Table("Relations by entities, 2 thread(s)", columns, [[200, 51.0]]),
         Table("Relations by entities, 4 thread(s)", columns, [[100, 1.0]]),
+        Table("Relations by entities, 8 thread(s)", ["entities"], [[200]]),  # of before the column
     ]
     rows = compared({"relation-head": tables}).rows
     assert [row[2:] for row in rows] == [["≤ 50", 49.0, "yes"], ["≤ 50", 51.0, "no"]]

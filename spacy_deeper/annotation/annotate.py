@@ -62,6 +62,7 @@ def annotate(
     chunk_size: int = 500,
     gpu_id: int = -1,
     code: Path | None = None,
+    bf16: bool = False,
     engine: str = "local",
     address: str | None = None,
     force: bool = False,
@@ -87,6 +88,7 @@ def annotate(
     chunk_size (int): Records that are done, and written, together.
     gpu_id (int): A GPU, or -1 for the CPU.
     code (Path | None): A Python file to import first, with the pipeline's own functions.
+    bf16 (bool): Compute products in bfloat16 on the CPU, if it has instructions for that.
     engine (str): "local", or "ray" for Ray Data.
     address (str | None): Of a Ray cluster; by default one is started on this machine.
     force (bool): Begin anew, and replace an output that exists.
@@ -102,6 +104,8 @@ def annotate(
         raise ValueError(Errors.D420.format(name=engine, known=", ".join(ENGINES)))
     if engine == "ray" and gpu_id >= 0:
         raise ValueError(Errors.D421)
+    if bf16 and gpu_id >= 0:
+        raise ValueError(Errors.D166)
     start = perf_counter()
     source = find_input(input, format, columns or Columns())
 
@@ -114,7 +118,8 @@ def annotate(
     to = find_output(output, to)
     if threads is None and (engine == "ray" or n_process > 1):
         threads = 1 if engine == "ray" else max(1, n_cores() // n_process)
-    settings = Settings(model, to, batch_size, threads, gpu_id, None if code is None else str(code))
+    functions = None if code is None else str(code)
+    settings = Settings(model, to, batch_size, threads, gpu_id, functions, bf16)
     # What the output does not depend on may change from one run to the next.
     manifest: dict[str, Any] = {
         "model": model_identity(model),
@@ -123,6 +128,7 @@ def annotate(
         "columns": list(source.columns),
         "output format": to,
         "chunk size": chunk_size,
+        "bf16": bf16,
     }
     work = WorkFolder(output, OUTPUTS[to].suffix)
     with work.claimed():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from spacy.util import get_package_path, is_package, load_model, minibatch
 
-from ..devices import bound_kernels, return_memory, use_gpu
+from ..devices import bf16, bound_kernels, return_memory, use_gpu
 from ..errors import Errors
 from ..relations import get_relations
 from .chunks import Chunk
@@ -50,6 +50,7 @@ class Settings:
     threads (int | None): Torch's threads; None leaves them as they are.
     gpu_id (int): A GPU, or -1 for the CPU.
     code (str | None): Path of a Python file to import before, with the pipeline's own functions.
+    bf16 (bool): Whether the CPU computes products in bfloat16, if it can.
     """
 
     model: str
@@ -58,6 +59,7 @@ class Settings:
     threads: int | None = None
     gpu_id: int = -1
     code: str | None = None
+    bf16: bool = False
 
 
 class Annotator:
@@ -81,7 +83,8 @@ class Annotator:
     def __call__(self, chunk: Chunk) -> Part:
         """Annotate the texts of a chunk; a document that fails is among the part's failures."""
         # In a zone spaCy forgets its strings after it: there is no end of new ones in large inputs.
-        with self.nlp.memory_zone() if hasattr(self.nlp, "memory_zone") else nullcontext():
+        zone = self.nlp.memory_zone() if hasattr(self.nlp, "memory_zone") else nullcontext()
+        with zone, bf16(self.settings.bf16):
             docs, failures = self._annotate(chunk)
             counts = {
                 "records": len(chunk.records),

@@ -84,6 +84,10 @@ def annotate_cli(
         Path | None,
         typer.Option("--code", "-c", help="Python file with functions that the pipeline needs"),
     ] = None,
+    bf16: Annotated[
+        bool,
+        typer.Option("--bf16", help="Compute products in bfloat16, if the CPU has it: less exact"),
+    ] = False,
     engine: Annotated[
         str, typer.Option("--engine", "-e", help="'local', or 'ray' for Ray Data")
     ] = "local",
@@ -121,6 +125,7 @@ def annotate_cli(
             chunk_size=chunk_size,
             gpu_id=gpu_id,
             code=code,
+            bf16=bf16,
             engine=engine,
             address=address,
             force=force,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from wasabi import msg
 
-from ..devices import use_gpu
+from ..devices import bf16, use_gpu
 from ..errors import Errors
 from ._util import load_pipeline, one_line_errors, read_examples, say_good
 
@@ -67,6 +67,10 @@ def evaluate_cli(
             "the entities of the best tags",
         ),
     ] = None,
+    in_bf16: Annotated[
+        bool,
+        typer.Option("--bf16", help="Compute products in bfloat16, if the CPU has it: less exact"),
+    ] = False,
     with_sweep: Annotated[
         bool, typer.Option("--sweep", help="Score the relations at every threshold too")
     ] = False,
@@ -99,7 +103,9 @@ def evaluate_cli(
     from ..evaluation import evaluate
     from ..training.convert import write_atomically
 
-    with one_line_errors():
+    with one_line_errors(), bf16(in_bf16 and gpu_id < 0):
+        if in_bf16 and gpu_id >= 0:
+            raise ValueError(Errors.D166)
         use_gpu(gpu_id)
         if plot is not None:
             from ..evaluation.plots import check_plot, plot_sweep

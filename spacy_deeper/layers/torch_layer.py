@@ -194,6 +194,7 @@ def call_module(
         for x in inputs
     )
     output, torch_backprop = shim(ArgsKwargs(tensors, options), is_train)
+    output = output.float()  # autocast makes bfloat16, which numpy has not
 
     def backprop(d_output: Any) -> tuple[Any, ...]:
         if not output.requires_grad:  # nothing went through the module: an empty batch

@@ -11,9 +11,10 @@ import numpy
 from numpy.typing import NDArray
 from spacy.tokens import Doc, Span
 from spacy.util import registry
-from thinc.api import Model
+from thinc.api import Model, get_current_ops
 
 from ..compat import align_pieces, mend_spacy_transformers
+from ..devices import bf16
 from ..errors import Errors, Warnings
 from ..layers.torch_layer import check_choice, other_params
 from .depth import depth
@@ -48,11 +49,12 @@ def TransformerModel(
 ) -> "Model[list[Doc], FullTransformerBatch]":
     """Run a transformer that is trained too: the model of a `transformer` component.
 
-    It is `spacy-transformers.TransformerModel.v3`, with seven differences: lower layers may be left
+    It is `spacy-transformers.TransformerModel.v3`, with eight differences: lower layers may be left
     as they are; all layers may be read, and not the last alone; an uncased transformer may be told
     the casing; a name may be that of a model that an installed package carries
     (`spacy-deeper[minilm]`); tokens that the transformer does not see are warned of (DW202); an
-    optimizer's averages reach the transformer (`use_averages = true`); and of a tokenizer that
+    optimizer's averages reach the transformer (`use_averages = true`); mixed precision is there on
+    the CPU, too; and of a tokenizer that
     states no limit the transformer's own one is taken, so that a text of many word pieces is cut
     and does not crash.
 
@@ -60,8 +62,9 @@ def TransformerModel(
     get_spans (Callable[[List[Doc]], List[List[Span]]]): Cuts long texts into windows, e.g.
         `spacy-transformers.strided_spans.v1`.
     tokenizer_config, transformer_config (dict): Settings for `from_pretrained`.
-    mixed_precision (bool): Compute in half precision where it is safe; for GPUs.
-    grad_scaler_config (dict): Gradient scaling, which mixed precision needs.
+    mixed_precision (bool): Compute products in half precision; on the CPU in bfloat16, if it has
+        instructions for that.
+    grad_scaler_config (dict): Gradient scaling, which mixed precision needs on a GPU.
     frozen_layers (Optional[int]): Train neither the embeddings nor so many of the lowest layers:
         0 is the embeddings alone, None trains all. What is frozen costs no step of the optimizer.
     layers (str): What listeners read: the "last" layer, or "all", the embeddings first, side by
@@ -75,6 +78,7 @@ def TransformerModel(
     if frozen_layers is not None and frozen_layers < 0:
         raise ValueError(Errors.D218.format(name="frozen_layers", value=frozen_layers))
     mend_spacy_transformers()
+    on_gpu = get_current_ops().device_type == "gpu"
     # The settings are written into, so they must not be those of the config.
     transformer_config = dict(transformer_config)
     if layers == "all":
@@ -84,33 +88,47 @@ def TransformerModel(
         get_spans,
         dict(tokenizer_config),
         transformer_config,
-        mixed_precision,
+        mixed_precision and on_gpu,
         dict(grad_scaler_config),
     )
     model.init = init
-    model._func = forward
+    model._func = partial(forward, mixed_precision and not on_gpu)
     model.attrs["layers"] = layers
     model.attrs["casing"] = casing
-    if layers == "all":
-        model.layers[0].attrs["convert_outputs"] = convert_to_all_layers
+    model.layers[0].attrs["convert_outputs"] = partial(convert_outputs, layers == "all")
     shim: Any = model.layers[0].shims[0]
     shim.model_cls = SavedTransformer(frozen_layers, casing)
     shim.use_params = partial(other_params, shim)
     return model
 
 
-def convert_to_all_layers(
-    model: Model, inputs_outputs: tuple[Any, Any], is_train: bool
+def convert_outputs(
+    all_layers: bool, model: Model, inputs_outputs: tuple[Any, Any], is_train: bool
 ) -> tuple[Any, Callable]:
-    """Hand on all layers side by side as the last one, which is all that listeners read."""
+    """Hand on what a transformer returns.
+
+    all_layers: Hand on all layers side by side as the last one, which is all that listeners read.
+    """
     from spacy_transformers.layers.transformer_model import _convert_transformer_outputs as convert
     from torch import cat
     from transformers.modeling_outputs import BaseModelOutput
 
+    from ..layers.pytorch.linear import autocasts
+
     inputs, output = inputs_outputs
-    hidden: Any = cat(output.hidden_states, dim=-1)
-    joined = BaseModelOutput(last_hidden_state=hidden)
-    return convert(model, (inputs, joined), is_train)
+    if all_layers:
+        hidden: Any = cat(output.hidden_states, dim=-1)
+        output = BaseModelOutput(last_hidden_state=hidden)
+    if autocasts():
+        output = type(output)(**{name: single(value) for name, value in output.items()})
+    return convert(model, (inputs, output), is_train)
+
+
+def single(value: Any) -> Any:
+    """Return tensors in single precision: numpy has no bfloat16."""
+    if isinstance(value, tuple):
+        return tuple(map(single, value))
+    return value.float() if getattr(value, "is_floating_point", bool)() else value
 
 
 @dataclass(frozen=True)
@@ -188,8 +206,12 @@ def positions(config: Any) -> int:
 
 
 def forward(
-    model: "TransformerModelT", docs: list[Doc], is_train: bool
+    lower: bool, model: "TransformerModelT", docs: list[Doc], is_train: bool
 ) -> "tuple[FullTransformerBatch, Callable[[FullTransformerBatch], list[Doc]]]":
+    """Run the transformer.
+
+    lower: In bfloat16. Not one of the model's attributes, which would be saved with the weights.
+    """
     from spacy_transformers.data_classes import FullTransformerBatch, WordpieceBatch
     from spacy_transformers.layers.transformer_model import huggingface_tokenize
     from spacy_transformers.truncate import truncate_oversize_splits
@@ -205,7 +227,8 @@ def forward(
     align = align_pieces(spans, encoding, pieces.strings, tokenizer)
     pieces, align = truncate_oversize_splits(pieces, align, tokenizer.model_max_length)
     warn_of_unread(docs, model.ops.to_numpy(align.lengths), tokenizer.model_max_length)
-    output, backprop_output = model.layers[0](pieces, is_train)
+    with bf16(lower):
+        output, backprop_output = model.layers[0](pieces, is_train)
     batch = FullTransformerBatch(nested, pieces, output, align)
 
     def backprop(d_batch: "FullTransformerBatch") -> list[Doc]:

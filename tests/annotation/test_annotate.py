@@ -3,8 +3,10 @@ from pathlib import Path
 
 import pytest
 import spacy
+import torch
 from spacy.tokens import DocBin
 
+from spacy_deeper import devices
 from spacy_deeper.annotation import annotate
 from spacy_deeper.annotation.annotator import Annotator, Settings
 from spacy_deeper.annotation.chunks import Chunk
@@ -238,6 +240,22 @@ def test_a_joint_model_in_batches(joint: str, texts: list[str], tmp_path: Path) 
     assert part.counts["relations"] > 50
 
 
+def test_in_bf16(joint: str, texts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "has_bf16", lambda: True)
+    records = [Text(i, i, text, {}, "a", i + 1) for i, text in enumerate(texts[:20])]
+    part = Annotator(Settings(joint, "jsonl", bf16=True, batch_size=20))(Chunk(0, records))
+    found = [json.loads(line) for line in part.data.decode().splitlines()]
+    nlp = spacy.load(joint)
+    exact = [[r.score for r in doc._.relations] for doc in nlp.pipe(texts[:20])]
+    by_length = sorted(range(20), key=lambda i: len(texts[i]))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        docs = list(nlp.pipe([texts[i] for i in by_length]))
+    scores = [[relation["score"] for relation in record["relations"]] for record in found]
+    for i, doc in zip(by_length, docs, strict=True):
+        assert scores[i] == pytest.approx([r.score for r in doc._.relations], abs=1e-6)
+    assert scores != [pytest.approx(row, abs=1e-4) for row in exact]
+
+
 @pytest.mark.skipif(not hasattr(spacy.Language, "memory_zone"), reason="needs spaCy 3.8")
 def test_words_are_forgotten(joint: str) -> None:
     annotator = Annotator(Settings(joint, "jsonl", batch_size=10))
@@ -257,6 +275,7 @@ def test_words_are_forgotten(joint: str) -> None:
         ({"threads": 0}, r"\[D419\] --threads"),
         ({"engine": "spark"}, r"\[D420\] .*local, ray"),
         ({"engine": "ray", "gpu_id": 0}, r"\[D421\]"),
+        ({"bf16": True, "gpu_id": 0}, r"\[D166\]"),
         ({"gpu_id": 99}, r"\[D163\]"),
         ({"output": "out"}, r"\[D407\] .*--to"),
         ({"output": "out.conll"}, r"\[D407\]"),

@@ -32,5 +32,6 @@ class CharBiRNN(nn.Module):
         packed = PackedSequence(self.embed(chars[order.to(chars.device)]), batch_sizes)
         state = self.rnn(packed)[1]
         last = state[0] if isinstance(state, tuple) else state  # an LSTM's is (hidden, cell)
-        words[nonempty.to(chars.device)] = torch.cat([last[0], last[1]], dim=1)
+        both = torch.cat([last[0], last[1]], dim=1)
+        words[nonempty.to(chars.device)] = both.to(words.dtype)
         return words

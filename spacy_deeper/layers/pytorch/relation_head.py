@@ -92,5 +92,5 @@ class RelationHead(nn.Module):
                     s += part
                 if self.r3 is not None:
                     s = self.r3(drop(self.activation(s), dropout, self.training))
-                scores[place] = s
+                scores[place] = s.to(scores.dtype)
         return scores
