@@ -194,7 +194,7 @@ def call_module(
         for x in inputs
     )
     output, torch_backprop = shim(ArgsKwargs(tensors, options), is_train)
-    output = output.float()  # autocast makes bfloat16, which numpy has not
+    output = single(output)
 
     def backprop(d_output: Any) -> tuple[Any, ...]:
         if not output.requires_grad:  # nothing went through the module: an empty batch
@@ -204,6 +204,13 @@ def call_module(
         return tuple(None if g is None else torch2xp(g) for g in grads.args)
 
     return torch2xp(output), backprop
+
+
+def single(x: Any) -> Any:
+    """Return a tensor of half precision, which autocast makes, in single: numpy has no bfloat16."""
+    import torch
+
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
 def split_rows(model: Model, rows: Any, sizes: Sequence[int]) -> list[Any]:

@@ -16,7 +16,7 @@ from thinc.api import Model, get_current_ops
 from ..compat import align_pieces, mend_spacy_transformers
 from ..devices import bf16
 from ..errors import Errors, Warnings
-from ..layers.torch_layer import check_choice, other_params
+from ..layers.torch_layer import check_choice, other_params, single
 from .depth import depth
 from .piece_casing import NAME as PIECE_TYPES
 from .piece_casing import add_piece_types, piece_types
@@ -120,15 +120,15 @@ def convert_outputs(
         hidden: Any = cat(output.hidden_states, dim=-1)
         output = BaseModelOutput(last_hidden_state=hidden)
     if autocasts():
-        output = type(output)(**{name: single(value) for name, value in output.items()})
+        output = type(output)(**{name: all_single(value) for name, value in output.items()})
     return convert(model, (inputs, output), is_train)
 
 
-def single(value: Any) -> Any:
-    """Return tensors in single precision: numpy has no bfloat16."""
+def all_single(value: Any) -> Any:
+    """Return a tensor, or each of a tuple of them, in single precision; else what it is."""
     if isinstance(value, tuple):
-        return tuple(map(single, value))
-    return value.float() if getattr(value, "is_floating_point", bool)() else value
+        return tuple(map(all_single, value))
+    return single(value) if hasattr(value, "dtype") else value
 
 
 @dataclass(frozen=True)
