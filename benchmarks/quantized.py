@@ -41,8 +41,8 @@ def run(setup: Setup) -> list[Table]:
     texts = sorted((doc.text for doc in setup.docs), key=len)
     functions = {ALONE: bare_encoder(setup.frozen, texts)}
     for part, of in (("encoder", encoder_layer), ("pipeline", piped)):
-        for name, (nlp, lower) in precisions.items():
-            functions[f"{part}, {name}"] = partial(call, of(nlp, texts), lower)
+        for name, (nlp, in_bf16) in precisions.items():
+            functions[f"{part}, {name}"] = partial(call, of(nlp, texts), in_bf16)
     n_words = sum(len(setup.frozen.make_doc(text)) for text in texts)
     tables = []
     for number in setup.threads:
@@ -52,16 +52,16 @@ def run(setup: Setup) -> list[Table]:
         columns = ["", "words per second", "times the encoder alone"]
         tables.append(Table(f"Lower precision, {number} thread(s)", columns, rows, SPEED))
     rows = [
-        [name, *call(partial(scores, setup, nlp), lower), megabytes(nlp)]
-        for name, (nlp, lower) in precisions.items()
+        [name, *call(partial(scores, setup, nlp), in_bf16), megabytes(nlp)]
+        for name, (nlp, in_bf16) in precisions.items()
     ]
     columns = ["numbers", "entities, F1", "relations, F1", "on disk, MB"]
     return [*tables, Table("What lower precision costs", columns, rows, LOSS)]
 
 
-def call(function: Callable[[], Any], lower: bool) -> Any:
-    """Call a function, in bfloat16 if a lower precision is wanted."""
-    with bf16(lower):
+def call(function: Callable[[], Any], in_bf16: bool) -> Any:
+    """Call a function, in bfloat16 if that is wanted."""
+    with bf16(in_bf16):
         return function()
 
 

@@ -25,7 +25,9 @@ class Target:
 
     def rows(self, tables: Sequence[Table]) -> Iterator[list[Any]]:
         """Give a row for each table that has the figure; saved ones may be older."""
-        for table in (table for table in tables if self.column in table.columns):
+        for table in tables:
+            if self.column not in table.columns:
+                continue
             for row in table.rows:
                 if table.title.startswith(self.table) and row[0] == self.row:
                     value = row[table.columns.index(self.column)]

@@ -34,23 +34,48 @@ def has_bf16() -> bool:
     import torch
 
     known = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, name, bool)() for name in known)
+    return any(hasattr(torch.cpu, name) and getattr(torch.cpu, name)() for name in known)
+
+
+def can_bf16(wanted: bool = True, gpu_id: int = -1) -> bool:
+    """Whether bfloat16 is wanted and there: without instructions for it, which would take longer
+    than single precision, it warns (DW164).
+
+    RAISES (ValueError): If it is wanted on a GPU.
+    """
+    if wanted and gpu_id >= 0:
+        raise ValueError(Errors.D166)
+    if wanted and not has_bf16():
+        warnings.warn(Warnings.DW164, stacklevel=2)
+        return False
+    return wanted
 
 
 def bf16(wanted: bool = True) -> AbstractContextManager[Any]:
     """Return a context in which torch computes products on the CPU in bfloat16.
 
     Weights stay in single precision. It is torch's autocast, for what the caller's thread does.
-    Where the processor has no instructions for it, which would take longer, it warns (DW164) and
-    changes nothing.
     """
     import torch
 
-    if wanted and has_bf16():
-        return torch.autocast("cpu", dtype=torch.bfloat16)
-    if wanted:
-        warnings.warn(Warnings.DW164, stacklevel=2)
-    return nullcontext()
+    return torch.autocast("cpu", dtype=torch.bfloat16) if wanted else nullcontext()
+
+
+def exact() -> AbstractContextManager[Any]:
+    """Return a context in which torch computes as exactly as numbers are given."""
+    import torch
+
+    return torch.autocast("cpu", enabled=False) if autocasts() else nullcontext()
+
+
+def autocasts() -> bool:
+    """Whether torch is to choose the precision."""
+    import torch
+
+    try:
+        return torch.is_autocast_enabled("cpu")
+    except TypeError:  # before torch 2.4
+        return torch.is_autocast_cpu_enabled()
 
 
 def bound_kernels(count: int = 64) -> None:

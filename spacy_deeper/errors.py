@@ -271,6 +271,10 @@ class Errors(metaclass=ErrorsWithCodes):
         "A committee needs a shared layer, which gives each member what it reads: depth is 0. Set "
         "depth to 1 or more, or members to 1."
     )
+    D231 = (
+        "{name} can't learn in torch's autocast: it keeps the weights of before. Train outside of "
+        "it; mixed_precision = true of spacy_deeper.TransformerModel.v1 is for training."
+    )
     D280 = (
         "{name} has predicted_entities = true, and the docs have no predicted entities. Set "
         '[training] annotating_components to ["tok2vec", "crf_ner"] (and a transformer before it, '

@@ -11,7 +11,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ..devices import n_cores
+from ..devices import can_bf16, n_cores
 from ..errors import Errors
 from . import local, on_ray
 from .annotator import Part, Settings, model_identity
@@ -88,7 +88,8 @@ def annotate(
     chunk_size (int): Records that are done, and written, together.
     gpu_id (int): A GPU, or -1 for the CPU.
     code (Path | None): A Python file to import first, with the pipeline's own functions.
-    bf16 (bool): Compute products in bfloat16 on the CPU, if it has instructions for that.
+    bf16 (bool): Compute products in bfloat16 on the CPU, if it has instructions for that, and on
+        Ray on those machines that have.
     engine (str): "local", or "ray" for Ray Data.
     address (str | None): Of a Ray cluster; by default one is started on this machine.
     force (bool): Begin anew, and replace an output that exists.
@@ -104,8 +105,8 @@ def annotate(
         raise ValueError(Errors.D420.format(name=engine, known=", ".join(ENGINES)))
     if engine == "ray" and gpu_id >= 0:
         raise ValueError(Errors.D421)
-    if bf16 and gpu_id >= 0:
-        raise ValueError(Errors.D166)
+    if engine == "local":  # on Ray each machine has its own processor
+        bf16 = can_bf16(bf16, gpu_id)
     start = perf_counter()
     source = find_input(input, format, columns or Columns())
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from spacy.util import get_package_path, is_package, load_model, minibatch
 
-from ..devices import bf16, bound_kernels, return_memory, use_gpu
+from ..devices import bf16, bound_kernels, has_bf16, return_memory, use_gpu
 from ..errors import Errors
 from ..relations import get_relations
 from .chunks import Chunk
@@ -84,7 +84,7 @@ class Annotator:
         """Annotate the texts of a chunk; a document that fails is among the part's failures."""
         # In a zone spaCy forgets its strings after it: there is no end of new ones in large inputs.
         zone = self.nlp.memory_zone() if hasattr(self.nlp, "memory_zone") else nullcontext()
-        with zone, bf16(self.settings.bf16):
+        with zone, bf16(self.settings.bf16 and has_bf16()):
             docs, failures = self._annotate(chunk)
             counts = {
                 "records": len(chunk.records),

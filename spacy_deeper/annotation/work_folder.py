@@ -87,7 +87,8 @@ class WorkFolder:
         path = self.path / MANIFEST
         if path.exists():
             found: dict[str, Any] = srsly.read_json(path)
-            differing = [key for key in manifest if found.get(key) != manifest[key]]
+            # A key that is newer than the run has a default, False.
+            differing = [key for key in manifest if found.get(key, False) != manifest[key]]
             if differing:
                 what = ", ".join(differing)
                 raise ValueError(Errors.D411.format(path=self.path, what=what))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from wasabi import msg
 
-from ..devices import bf16, use_gpu
+from ..devices import bf16, can_bf16, use_gpu
 from ..errors import Errors
 from ._util import load_pipeline, one_line_errors, read_examples, say_good
 
@@ -103,9 +103,7 @@ def evaluate_cli(
     from ..evaluation import evaluate
     from ..training.convert import write_atomically
 
-    with one_line_errors(), bf16(in_bf16 and gpu_id < 0):
-        if in_bf16 and gpu_id >= 0:
-            raise ValueError(Errors.D166)
+    with one_line_errors(), bf16(can_bf16(in_bf16, gpu_id)):
         use_gpu(gpu_id)
         if plot is not None:
             from ..evaluation.plots import check_plot, plot_sweep

@@ -11,6 +11,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from thinc.api import Model
 
+from ..devices import exact
 from .disk_cache import DiskCache
 
 
@@ -72,7 +73,9 @@ def forward(
     found = {key: cache.get(key) for key in keys}
     missing = {key: doc for key, doc in zip(keys, docs, strict=True) if found[key] is None}
     if missing:
-        for key, rows in zip(missing, layer.predict(list(missing.values())), strict=True):
+        with exact():  # what is remembered is for all uses, and for other runs
+            outputs = layer.predict(list(missing.values()))
+        for key, rows in zip(missing, outputs, strict=True):
             found[key] = rows
             cache.put(key, rows)
     return [found[key] for key in keys], lambda dYs: []

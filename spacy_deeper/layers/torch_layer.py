@@ -19,7 +19,7 @@ from thinc.api import ArgsKwargs, Model, Shim, torch2xp
 from thinc.types import Ints1d
 
 from ..compat import PyTorchShim, get_torch_default_device, load_weights, xp2torch
-from ..devices import return_memory
+from ..devices import autocasts, return_memory
 from ..errors import Errors
 
 # Updates, of all layers, after which memory is returned: some dozens of steps.
@@ -182,6 +182,8 @@ def call_module(
         None for those that have none.
     """
     module_of(model)
+    if is_train and autocasts():
+        raise ValueError(Errors.D231.format(name=model.name))
     shim = shim_of(model)
     if model.has_dim("nI") and inputs[0].shape[-1] != model.get_dim("nI"):
         width, found = model.get_dim("nI"), inputs[0].shape[-1]

@@ -11,6 +11,7 @@ from spacy.util import registry
 from thinc.api import Model, chain
 from thinc.types import Floats2d, Floats3d
 
+from ..devices import exact
 from ..layers.cached import cached
 from ..layers.encoder_layers import Combine, combine_layers
 from ..layers.torch_layer import (
@@ -146,14 +147,15 @@ def encode(model: Model, texts: list[list[str]]) -> list[Floats3d]:
     row = {word: i for i, word in enumerate(words, start=2)}
     ended = [[0, *(row[word] for word in text), 1] for text in texts]
     lengths = [len(rows) for rows in ended]
-    Y, _ = call_module(
-        model,
-        False,
-        xp.asarray(character_ids(list(words), shim_of(model).cfg["max_chars"])),
-        xp.asarray(numpy.fromiter(iter_chain.from_iterable(ended), dtype="int64")),
-        torch.tensor(lengths, dtype=torch.int64),
-        stateful=model.attrs["stateful"],
-    )
+    with exact():  # in half precision sums over time grow wrong, and nothing is gained
+        Y, _ = call_module(
+            model,
+            False,
+            xp.asarray(character_ids(list(words), shim_of(model).cfg["max_chars"])),
+            xp.asarray(numpy.fromiter(iter_chain.from_iterable(ended), dtype="int64")),
+            torch.tensor(lengths, dtype=torch.int64),
+            stateful=model.attrs["stateful"],
+        )
     return [rows[1:-1] for rows in split_rows(model, Y, lengths)]
 
 

@@ -14,7 +14,7 @@ from spacy.util import registry
 from thinc.api import Model, get_current_ops
 
 from ..compat import align_pieces, mend_spacy_transformers
-from ..devices import bf16
+from ..devices import autocasts, bf16, can_bf16
 from ..errors import Errors, Warnings
 from ..layers.torch_layer import check_choice, other_params, single
 from .depth import depth
@@ -92,7 +92,7 @@ def TransformerModel(
         dict(grad_scaler_config),
     )
     model.init = init
-    model._func = partial(forward, mixed_precision and not on_gpu)
+    model._func = partial(forward, can_bf16(mixed_precision and not on_gpu))
     model.attrs["layers"] = layers
     model.attrs["casing"] = casing
     model.layers[0].attrs["convert_outputs"] = partial(convert_outputs, layers == "all")
@@ -112,8 +112,6 @@ def convert_outputs(
     from spacy_transformers.layers.transformer_model import _convert_transformer_outputs as convert
     from torch import cat
     from transformers.modeling_outputs import BaseModelOutput
-
-    from ..layers.pytorch.linear import autocasts
 
     inputs, output = inputs_outputs
     if all_layers:
@@ -206,11 +204,12 @@ def positions(config: Any) -> int:
 
 
 def forward(
-    lower: bool, model: "TransformerModelT", docs: list[Doc], is_train: bool
+    in_bf16: bool, model: "TransformerModelT", docs: list[Doc], is_train: bool
 ) -> "tuple[FullTransformerBatch, Callable[[FullTransformerBatch], list[Doc]]]":
     """Run the transformer.
 
-    lower: In bfloat16. Not one of the model's attributes, which would be saved with the weights.
+    in_bf16: Compute in bfloat16; not as an attribute of the model, which would be saved with the
+        weights.
     """
     from spacy_transformers.data_classes import FullTransformerBatch, WordpieceBatch
     from spacy_transformers.layers.transformer_model import huggingface_tokenize
@@ -227,7 +226,7 @@ def forward(
     align = align_pieces(spans, encoding, pieces.strings, tokenizer)
     pieces, align = truncate_oversize_splits(pieces, align, tokenizer.model_max_length)
     warn_of_unread(docs, model.ops.to_numpy(align.lengths), tokenizer.model_max_length)
-    with bf16(lower):
+    with bf16(in_bf16):
         output, backprop_output = model.layers[0](pieces, is_train)
     batch = FullTransformerBatch(nested, pieces, output, align)
 

@@ -1,4 +1,5 @@
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 from spacy.tokens import DocBin
 
 from spacy_deeper import devices
-from spacy_deeper.annotation import annotate
+from spacy_deeper.annotation import annotate, annotator
 from spacy_deeper.annotation.annotator import Annotator, Settings
 from spacy_deeper.annotation.chunks import Chunk
 from spacy_deeper.annotation.inputs import Columns, Text
@@ -241,7 +242,7 @@ def test_a_joint_model_in_batches(joint: str, texts: list[str], tmp_path: Path) 
 
 
 def test_in_bf16(joint: str, texts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(devices, "has_bf16", lambda: True)
+    monkeypatch.setattr(annotator, "has_bf16", lambda: True)
     records = [Text(i, i, text, {}, "a", i + 1) for i, text in enumerate(texts[:20])]
     part = Annotator(Settings(joint, "jsonl", bf16=True, batch_size=20))(Chunk(0, records))
     found = [json.loads(line) for line in part.data.decode().splitlines()]
@@ -254,6 +255,29 @@ def test_in_bf16(joint: str, texts: list[str], monkeypatch: pytest.MonkeyPatch) 
     for i, doc in zip(by_length, docs, strict=True):
         assert scores[i] == pytest.approx([r.score for r in doc._.relations], abs=1e-6)
     assert scores != [pytest.approx(row, abs=1e-4) for row in exact]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_bf16_is_what_the_processor_has(run, joint, texts, tmp_path, monkeypatch, there) -> None:
+    run("exact.jsonl", texts[:20], joint)
+    monkeypatch.setattr(devices, "has_bf16", lambda: there)
+    monkeypatch.setattr(annotator, "has_bf16", lambda: there)
+    with nullcontext() if there else pytest.warns(UserWarning, match="DW164"):
+        run("out.jsonl", texts[:20], joint, bf16=True)
+    same = (tmp_path / "out.jsonl").read_bytes() == (tmp_path / "exact.jsonl").read_bytes()
+    assert same is not there
+
+
+def test_a_run_goes_on_in_its_precision(run, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(devices, "has_bf16", lambda: True)
+    stop(run, monkeypatch)
+    with pytest.raises(ValueError, match=r"\[D411\] .* its bf16 differs"):
+        run("out.jsonl", bf16=True)
+    manifest = tmp_path / "out.jsonl.work" / "manifest.json"
+    begun = json.loads(manifest.read_text())
+    assert begun.pop("bf16") is False
+    manifest.write_text(json.dumps(begun))  # as it was before there was a choice
+    assert run("out.jsonl").records == 5
 
 
 @pytest.mark.skipif(not hasattr(spacy.Language, "memory_zone"), reason="needs spaCy 3.8")

@@ -5,8 +5,9 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence, pack_sequence
 
+from spacy_deeper.layers.pytorch import linear
 from spacy_deeper.layers.pytorch.birnn import StackedBiRNN
-from spacy_deeper.layers.pytorch.fast_gru import GRU, FastGRU
+from spacy_deeper.layers.pytorch.fast_gru import GRU, UNITS, FastGRU
 from spacy_deeper.layers.pytorch.packing import time_major_order
 
 LENGTHS = [[1], [4], [1, 1, 1], [3, 7, 1, 7, 2], [5, 0, 2]]
@@ -92,3 +93,21 @@ def _graph(tensor):
             seen.append(node.name())
             todo.extend(parent for parent, _ in node.next_functions)
     return seen
+
+
+@pytest.mark.parametrize("learns", [False, True])
+def test_in_autocast_it_is_torchs(learns: bool) -> None:
+    """Also if nobody has asked before what torch can do."""
+    linear.has_onednn.cache_clear()
+    linear._reorders.cache_clear()
+    torch.manual_seed(0)
+    layer = GRU(32, UNITS, bidirectional=True)
+    packed = pack_sequence([torch.randn(3, 32) for _ in range(2 * linear.ROWS)])
+    theirs = nn.GRU(32, UNITS, bidirectional=True)
+    theirs.load_state_dict(layer.state_dict())
+    with torch.set_grad_enabled(learns), torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(layer(packed)[0].data, theirs(packed)[0].data)
+        known = linear.has_onednn(), linear._reorders()
+    linear.has_onednn.cache_clear()
+    linear._reorders.cache_clear()
+    assert known == (linear.has_onednn(), linear._reorders())

@@ -222,10 +222,20 @@ def test_products_are_exact_on_processors_of_any_kind(processor: str) -> None:
     """Without VNNI, oneDNN's own sums would be cut at 16 bits."""
     code = """if True:
         import torch
-        from spacy_deeper.layers.pytorch.int8_product import exact, product
+        from spacy_deeper.layers.pytorch.int8_product import product, whole_product
         q = torch.randint(-127, 128, (40, 384), dtype=torch.int8)
         q[::2] = 127
-        assert torch.equal(product(q, q), exact(q, q).float())
+        assert torch.equal(product(q, q), whole_product(q, q).float())
     """
     env = {**os.environ, "ONEDNN_MAX_CPU_ISA": processor}
     subprocess.run([sys.executable, "-c", code], env=env, check=True)
+
+
+def test_products_are_exact_in_autocast(monkeypatch: pytest.MonkeyPatch) -> None:
+    q, weight = torch.full((16, 64), 127, dtype=torch.int8), torch.ones((8, 64), dtype=torch.int8)
+    for there in (int8_product.has_int_mm(), False):
+        monkeypatch.setattr(int8_product, "has_int_mm", lambda there=there: there)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            found = int8_product.product(q, weight)
+        assert found.dtype == torch.float32
+        assert torch.equal(found, torch.full((16, 8), 127.0 * 64))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy
 import pytest
+import torch
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 from thinc.api import Model
@@ -380,3 +381,19 @@ class TestBadFiles:
 def test_an_unknown_backend(tiny_elmo: Path) -> None:
     with pytest.raises(ValueError, match=r"^\[D203\].*'tensorflow'.*native, allennlp"):
         make(tiny_elmo, backend="tensorflow")
+
+
+def test_it_is_exact_in_autocast(tiny_elmo: Path) -> None:
+    docs = make_docs(TEXTS)
+    models = [make(tiny_elmo, stateful=True) for _ in range(2)]
+    for model in models:
+        model.initialize(X=docs)
+    plain, other = map(layers_of, models)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        first = other.predict(docs)
+    for found, expected in (
+        (first, plain.predict(docs)),
+        (other.predict(docs), plain.predict(docs)),
+    ):
+        for a, b in zip(found, expected, strict=True):
+            numpy.testing.assert_allclose(a, b, atol=1e-6)

@@ -290,6 +290,19 @@ def test_runs_share_outputs_on_disk(tiny_transformer: Path, tmp_path: Path) -> N
     assert len(list(tmp_path.iterdir())) == 1
 
 
+def test_what_is_remembered_is_exact(tiny_transformer: Path, tmp_path: Path) -> None:
+    doc = make_doc("plain")
+    (expected,) = layers_of(tiny(tiny_transformer)).predict([doc])
+    model = tiny(tiny_transformer, cache_dir=tmp_path)
+    frozen = model.layers[0]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        (before,) = frozen.predict([doc])
+        frozen.cache.activate(frozen.layers[0])
+        (after,) = frozen.predict([doc])
+    assert abs(before - expected).max() > 1e-4
+    numpy.testing.assert_allclose(after, expected, atol=1e-6)
+
+
 def test_a_fingerprint_is_that_of_weights_and_settings(tiny_transformer: Path, tmp_path) -> None:
     def of(model: Model) -> str:
         return fingerprint(layers_of(model))

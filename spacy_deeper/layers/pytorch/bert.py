@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ...devices import autocasts
 from .int8 import Int8Linear
-from .linear import autocasts
 
 LANES = 16
 

@@ -28,5 +28,6 @@ class DistMult(nn.Module):
         g = drop(entities, dropout, self.training)
         scores = g.new_zeros((int((sizes**2).sum()), len(self.diagonals)))
         for pairs in blocks(sizes, g.device):
-            scores[pairs.there] = scores[pairs.back] = pairs.products(g, self.diagonals)
+            products = pairs.products(g, self.diagonals).to(scores.dtype)  # half, in autocast
+            scores[pairs.there] = scores[pairs.back] = products
         return scores

@@ -23,7 +23,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.utils.rnn import PackedSequence
 
-from .linear import ROWS, autocasts, has_onednn, linear, onednn, reorder
+from ...devices import autocasts
+from .linear import ROWS, has_onednn, linear, onednn, reorder
 
 # With fewer units, the steps of inference are too small to be called from Python: with 128, ours
 # took 1.4 to 1.6 times as long as torch's on a Zen 4, where MKL is as fast as oneDNN.
@@ -44,8 +45,8 @@ class GRU(nn.GRU):
         batch_sizes = packed.batch_sizes
         large = self.hidden_size >= UNITS and int(batch_sizes[0]) >= ROWS
         single = packed.data.dtype == self.weight_hh_l0.dtype == torch.float32
-        fast = learns or (large and single and has_onednn())
-        if not (ours and sorted_ and on_cpu and fast) or autocasts():
+        usual = ours and sorted_ and on_cpu and not autocasts()
+        if not (usual and (learns or (large and single and has_onednn()))):
             output: tuple[PackedSequence, Tensor] = super().forward(packed, hx)
             return output
         run = FastGRU.apply if learns else predict

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ...devices import exact
 from .linear import attempt
 
 # With fewer outputs, what comes before the product costs what reordered weights save.
@@ -24,7 +25,8 @@ def product(q: Tensor, weight: Tensor) -> Tensor:
     """Return q Qᵀ in single precision: q int8 (N, nI), weight Q int8 (nO, nI), to (N, nO)."""
     if has_int_mm():
         return torch._int_mm(q, weight.t()).float()
-    return q.float() @ weight.t().float()
+    with exact():
+        return q.float() @ weight.t().float()
 
 
 def reorder(weight: Tensor) -> Tensor | None:
@@ -60,7 +62,7 @@ def has_int_mm() -> bool:
     """
     if not (torch.backends.mkldnn.is_available() and hasattr(torch, "_int_mm")):
         return False
-    return torch.equal(torch._int_mm(LARGEST, LARGEST.t()), exact(LARGEST, LARGEST))
+    return torch.equal(torch._int_mm(LARGEST, LARGEST.t()), whole_product(LARGEST, LARGEST))
 
 
 @cache
@@ -73,10 +75,10 @@ def has_vnni() -> bool:
         return reordered_product(LARGEST.clone(), _reorder(LARGEST), torch.ones(ROWS))
 
     found = attempt(product_of_largest)
-    return found is not None and torch.equal(found, exact(LARGEST, LARGEST).float())
+    return found is not None and torch.equal(found, whole_product(LARGEST, LARGEST).float())
 
 
-def exact(q: Tensor, weight: Tensor) -> Tensor:
+def whole_product(q: Tensor, weight: Tensor) -> Tensor:
     """Return q Qᵀ as whole numbers, slowly."""
     return q.int() @ weight.int().t()
 

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from ...devices import autocasts, exact
+
 # With fewer rows, reordering the weights costs what the product saves.
 ROWS = 16
 
@@ -91,14 +93,6 @@ def onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return product
 
 
-def autocasts() -> bool:
-    """Whether torch is to choose the precision."""
-    try:
-        return torch.is_autocast_enabled("cpu")
-    except TypeError:  # before torch 2.4
-        return torch.is_autocast_cpu_enabled()
-
-
 @cache
 def has_onednn() -> bool:
     """Whether torch has what `linear` takes, which is private, and it does what it should."""
@@ -108,9 +102,9 @@ def has_onednn() -> bool:
     numbers = torch.arange(ROWS * 8, dtype=torch.float32, device="cpu") / 100
     x, weight, bias = numbers.view(ROWS, 8), numbers[:32].view(4, 8), numbers[:4]
     found = attempt(lambda: onednn(x, weight, bias))
-    return found is not None and torch.allclose(
-        found, functional.linear(x, weight, bias), rtol=1e-4
-    )
+    with exact():
+        expected = functional.linear(x, weight, bias)
+    return found is not None and torch.allclose(found, expected, rtol=1e-4)
 
 
 @cache
@@ -125,7 +119,8 @@ def _reorders() -> bool:
         return torch.cat([onednn(x[:n], reordered, bias) for n in (ROWS, 3)])
 
     found = attempt(products)
-    expected = functional.linear(torch.cat([x, x[:3]]), weight, bias)
+    with exact():
+        expected = functional.linear(torch.cat([x, x[:3]]), weight, bias)
     return found is not None and torch.allclose(found, expected, rtol=1e-4)
 
 
