@@ -54,16 +54,15 @@ def TransformerModel(
     the casing; a name may be that of a model that an installed package carries
     (`spacy-deeper[minilm]`); tokens that the transformer does not see are warned of (DW202); an
     optimizer's averages reach the transformer (`use_averages = true`); mixed precision is there on
-    the CPU, too; and of a tokenizer that
-    states no limit the transformer's own one is taken, so that a text of many word pieces is cut
-    and does not crash.
+    the CPU, too; and of a tokenizer that states no limit the transformer's own one is taken, so
+    that a text of many word pieces is cut and does not crash.
 
     name (str): A model on the Hugging Face hub, or a local folder.
     get_spans (Callable[[List[Doc]], List[List[Span]]]): Cuts long texts into windows, e.g.
         `spacy-transformers.strided_spans.v1`.
     tokenizer_config, transformer_config (dict): Settings for `from_pretrained`.
-    mixed_precision (bool): Compute products in half precision; on the CPU in bfloat16, if it has
-        instructions for that.
+    mixed_precision (bool): Compute products in half precision, in training and after; on the CPU in
+        bfloat16, if it has instructions for that.
     grad_scaler_config (dict): Gradient scaling, which mixed precision needs on a GPU.
     frozen_layers (Optional[int]): Train neither the embeddings nor so many of the lowest layers:
         0 is the embeddings alone, None trains all. What is frozen costs no step of the optimizer.
