@@ -174,12 +174,15 @@ class Errors(metaclass=ErrorsWithCodes):
     D160 = "Can't load the pipeline {name}: {problem}"
     D161 = "Can't read the data {path}: {problem}"
     D162 = "{option}: the pipeline has no component '{name}'. It has: {known}."
-    D163 = "--gpu-id: can't use the GPU {gpu_id}: {problem}"
+    D163 = (
+        "--gpu-id: can't use the GPU {gpu_id}: {problem} Leave it out for the CPU, or install what "
+        "is missing: https://spacy.io/usage#gpu"
+    )
     D164 = "There is no file '{path}'. To show a text, give a sentence in quotes, or - for stdin."
     D165 = "{path} is not complete: it has {wrong}."
     D166 = (
-        "--bf16 is for the CPU. On a GPU, train with mixed_precision = true in the [model] of "
-        "spacy_deeper.TransformerModel.v1."
+        "--bf16 is for the CPU: leave it out, or --gpu-id. A transformer that is trained has "
+        "mixed_precision, a setting of spacy_deeper.TransformerModel.v1, for a GPU."
     )
     D170 = (
         "{split}, document {doc} (counted from 0): its relations can't be read ({problem}). "
@@ -281,8 +284,9 @@ class Errors(metaclass=ErrorsWithCodes):
         "if there is one): without it, no component sets entities during the training."
     )
     D281 = (
-        "The threshold of {name} is a number from 0.5 to 1, or null for the best sequence of tags, "
-        "not {value!r}. Below 0.5, entities that overlap could both be above it."
+        "The threshold of {name} is a number from 0.5 to 1, or null (of --ner-threshold, 0) for "
+        "the best sequence of tags, not {value!r}. Below 0.5, entities that overlap could both be "
+        "above it."
     )
 
     # D24x: ELMo

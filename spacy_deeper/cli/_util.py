@@ -67,6 +67,9 @@ def read_examples(nlp: "Language", path: Path) -> "list[Example]":
 
     if not path.exists():
         raise ValueError(Errors.D161.format(path=path, problem="there is no such file or folder."))
+    if path.is_file() and path.suffix != ".spacy":
+        problem = "it is no .spacy file: `relations convert` makes one of it."
+        raise ValueError(Errors.D161.format(path=path, problem=problem))
     try:
         with warnings.catch_warnings():
             # That there is no .spacy file in a folder is an error to us, and said below.

@@ -62,7 +62,12 @@ class TorchShim(PyTorchShim):
         return int8_layers(self._model)
 
     def build(self, **sizes: Any) -> None:
-        """Make the module, freshly initialized."""
+        """Make the module, freshly initialized.
+
+        RAISES (ValueError): If it has weights of 8 bits, which fresh ones would replace.
+        """
+        if self._model is not None and self.int8_layers:
+            raise ValueError(Errors.D452)
         self.cfg = sizes
         self._model = self.builder(**sizes).to(get_torch_default_device())
 
@@ -124,6 +129,7 @@ class TorchShim(PyTorchShim):
     def from_bytes(self, bytes_data: bytes) -> "TorchShim":
         msg = srsly.msgpack_loads(bytes_data)
         if msg["state"]:
+            self._model = None
             self.build(**msg["config"])
             if "int8" in msg:
                 from .pytorch.quantize import to_int8

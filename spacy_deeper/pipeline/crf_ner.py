@@ -134,10 +134,10 @@ class CRFEntityTagger(TrainablePipe):
             raise ValueError(Errors.D212.format(label=label))
         if label in self.cfg["labels"]:
             return 0
+        if self.model.has_dim("nO"):
+            self.set_output(self.scheme.n_tags(len(self.labels) + 1))  # or complain
         self.cfg["labels"].append(label)
         self.vocab.strings.add(label)
-        if self.model.has_dim("nO"):
-            self.set_output(self.scheme.n_tags(len(self.labels)))
         return 1
 
     def predict(self, docs: Iterable[Doc]) -> list[Ints1d]:

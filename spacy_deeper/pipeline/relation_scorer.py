@@ -206,23 +206,27 @@ class RelationScorer(TrainablePipe):
 
     def add_label(self, label: str) -> int:
         """Add a relation label, before training or after. Returns 0 if it was there already."""
-        added = self._add("labels", label)
-        if added and self.model.has_dim("nO"):
-            self.set_output(len(self.labels))
-        return added
+        if not self._is_new("labels", label):
+            return 0
+        if self.model.has_dim("nO"):
+            self.set_output(len(self.labels) + 1)  # or complain, and stay as it is
+        return self._add("labels", label)
 
     def add_entity_label(self, label: str) -> int:
         """Add an entity label, before training or after. Returns 0 if it was there already."""
-        added = self._add("entity_labels", label)
-        if added and self.model.get_ref("labels").has_dim("nV"):
-            self.model.attrs["resize_tags"](self.model, bio.n_tags(len(self.entity_labels)))
-        return added
+        if not self._is_new("entity_labels", label):
+            return 0
+        if self.model.get_ref("labels").has_dim("nV"):
+            n_tags = bio.n_tags(len(self.entity_labels) + 1)
+            self.model.attrs["resize_tags"](self.model, n_tags)
+        return self._add("entity_labels", label)
 
-    def _add(self, key: str, label: str) -> int:
+    def _is_new(self, key: str, label: str) -> bool:
         if not isinstance(label, str) or not label:
             raise ValueError(Errors.D212.format(label=label))
-        if label in self.cfg[key]:
-            return 0
+        return label not in self.cfg[key]
+
+    def _add(self, key: str, label: str) -> int:
         self.cfg[key].append(label)
         self.vocab.strings.add(label)
         return 1

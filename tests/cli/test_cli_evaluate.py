@@ -171,6 +171,12 @@ def test_bad_gpu(model, data):
     check_fails(run("evaluate", model, data, "--gpu-id", 99), "D163", 99)
 
 
+def test_data_to_convert_first(tmp_path, model):
+    text = tmp_path / "dev.txt"
+    text.write_text("Ann left.\n")
+    check_fails(run("evaluate", model, text), "D161", "relations convert")
+
+
 def test_bad_model(tmp_path, model, data):
     check_fails(run("evaluate", "no_such_model", data), "D160", "no_such_model")
     check_fails(run("evaluate", tmp_path, data), "D160", tmp_path)

@@ -165,10 +165,26 @@ def test_a_component_can_learn_on_frozen_quantized_ones(trained_path, quantized,
     nlp.update(examples, sgd=nlp.resume_training(), exclude=frozen, annotates=frozen)
 
 
-def test_labels_can_not_be_added(quantized) -> None:
-    for name in ("crf_ner", "relation_scorer"):
+def test_labels_can_not_be_added(quantized, docs) -> None:
+    before = quantized(docs[0].text)
+    labels = {name: quantized.get_pipe(name).labels for name in ("crf_ner", "relation_scorer")}
+    for name, known in labels.items():
         with pytest.raises(ValueError, match="D455"):
             quantized.get_pipe(name).add_label("New")
+        assert quantized.get_pipe(name).labels == known
+    same(quantized(docs[0].text), before, 0)
+
+
+def test_it_is_not_begun_anew(quantized, docs) -> None:
+    before = quantized(docs[0].text)
+    with pytest.raises(ValueError, match="D452"):
+        quantized.initialize(lambda: pair(quantized, docs))
+    same(quantized(docs[0].text), before, 0)
+
+
+def test_weights_are_loaded_over_it(quantized, docs) -> None:
+    before = quantized(docs[0].text)
+    same(quantized.from_bytes(quantized.to_bytes())(docs[0].text), before, 0)
 
 
 def test_there_must_be_something_to_quantize(monkeypatch, trained_path) -> None:
