@@ -127,6 +127,19 @@ def start(docs, **settings):
     return nlp, examples
 
 
+def start_with_transformer(changes, folder, docs, **settings):
+    """Build and initialize the pipeline with a transformer.
+
+    changes: More of a config, with NAME for the transformer's folder.
+    settings: Those of a `transformer` component's model.
+    """
+    overrides = Config().from_str(changes.replace("NAME", str(folder)))
+    for name, value in settings.items():
+        overrides["components"]["transformer"]["model"][name] = value
+    pipeline = overrides.get("nlp", {}).get("pipeline", ["tok2vec", "crf_ner", "relation_scorer"])
+    return start(docs, pipeline=pipeline, overrides=overrides)[0]
+
+
 def step(nlp, examples, sgd=None, **kwargs):
     """Update once, as `spacy train` does: the optimizer runs when all gradients are there."""
     losses = nlp.update(examples, sgd=False, losses={}, **kwargs)

@@ -17,7 +17,7 @@ from spacy_deeper.devices import autocasts, can_bf16, has_bf16
 from spacy_deeper.layers.pytorch import quantize as layers
 from spacy_deeper.quantization import quantize
 
-from .joint import ents_of, fit, pair, relations_of, same, start, step
+from .joint import ents_of, fit, pair, relations_of, same, start, start_with_transformer, step
 from .test_fine_tuning import FINE_TUNED
 from .test_quantization import FROZEN, off
 
@@ -87,15 +87,6 @@ def has_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "has_bf16", lambda: True)
 
 
-def with_transformer(changes: str, folder: Path, docs, **settings) -> Language:
-    overrides = Config().from_str(changes.replace("NAME", str(folder)))
-    for name, value in settings.items():
-        overrides["components"]["transformer"]["model"][name] = value
-    pipeline = overrides.get("nlp", {}).get("pipeline", ["tok2vec", "crf_ner", "relation_scorer"])
-    nlp, _ = start(docs, pipeline=pipeline, overrides=overrides)
-    return nlp
-
-
 def autocast(nlp: Language, texts: list[str]) -> list[Doc]:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         return list(nlp.pipe(texts))
@@ -148,7 +139,7 @@ def test_weights_of_8_bits_take_it(trained_path, docs, monkeypatch) -> None:
 
 @pytest.mark.parametrize("changes", [FROZEN, FINE_TUNED], ids=["frozen", "fine-tuned"])
 def test_transformers_take_it(tiny_transformer: Path, docs, changes: str) -> None:
-    nlp = with_transformer(changes, tiny_transformer, docs[:4])
+    nlp = start_with_transformer(changes, tiny_transformer, docs[:4])
     assert_near(nlp, [doc.text for doc in docs[:4]])
 
 
@@ -156,7 +147,7 @@ def test_transformers_take_it(tiny_transformer: Path, docs, changes: str) -> Non
 def test_mixed_precision_is_bf16_on_the_cpu(has_it, tiny_transformer, docs, layers) -> None:
     no_dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     plain, nlp = (
-        with_transformer(
+        start_with_transformer(
             FINE_TUNED,
             tiny_transformer,
             docs[:4],
@@ -185,7 +176,7 @@ def test_mixed_precision_is_bf16_on_the_cpu(has_it, tiny_transformer, docs, laye
 
 
 def test_mixed_precision_is_saved(has_it, tiny_transformer, docs, tmp_path: Path) -> None:
-    nlp = with_transformer(FINE_TUNED, tiny_transformer, docs[:4], mixed_precision=True)
+    nlp = start_with_transformer(FINE_TUNED, tiny_transformer, docs[:4], mixed_precision=True)
     nlp.to_disk(tmp_path)
     loaded = spacy.load(tmp_path)
     assert off(loaded, nlp, docs[0].text) == 0
@@ -199,8 +190,8 @@ def test_without_instructions_it_warns(monkeypatch, tiny_transformer, docs) -> N
         assert not can_bf16()
     assert not can_bf16(False)
     with pytest.warns(UserWarning, match="DW164"):
-        nlp = with_transformer(FINE_TUNED, tiny_transformer, docs[:4], mixed_precision=True)
-    plain = with_transformer(FINE_TUNED, tiny_transformer, docs[:4])
+        nlp = start_with_transformer(FINE_TUNED, tiny_transformer, docs[:4], mixed_precision=True)
+    plain = start_with_transformer(FINE_TUNED, tiny_transformer, docs[:4])
     assert off(nlp, plain, docs[0].text) == 0
 
 

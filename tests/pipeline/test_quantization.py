@@ -8,7 +8,6 @@ import spacy
 import torch
 from spacy.language import Language
 from spacy.util import load_model_from_config
-from thinc.api import Config
 from typer.testing import CliRunner
 
 from spacy_deeper.cli import app
@@ -16,7 +15,16 @@ from spacy_deeper.layers.pytorch import quantize as layers
 from spacy_deeper.layers.pytorch.quantize import int8_layers
 from spacy_deeper.quantization import quantize
 
-from .joint import build, ents_of, pair, relations_of, same, start, step, torch_modules
+from .joint import (
+    build,
+    ents_of,
+    pair,
+    relations_of,
+    same,
+    start_with_transformer,
+    step,
+    torch_modules,
+)
 from .test_fine_tuning import FINE_TUNED
 
 FROZEN = """
@@ -58,10 +66,7 @@ def quantized(trained_path: Path) -> Language:
 def with_transformer(request: pytest.FixtureRequest, tiny_transformer: Path, docs) -> Language:
     """An untrained pipeline with a transformer in `tok2vec`, or in front of it."""
     changes = FROZEN if request.param == "frozen" else FINE_TUNED
-    overrides = Config().from_str(changes.replace("NAME", str(tiny_transformer)))
-    pipeline = overrides.get("nlp", {}).get("pipeline", ["tok2vec", "crf_ner", "relation_scorer"])
-    nlp, _ = start(docs[:4], pipeline=pipeline, overrides=overrides)
-    return nlp
+    return start_with_transformer(changes, tiny_transformer, docs[:4])
 
 
 def transformer(nlp: Language) -> torch.nn.Module:
@@ -133,10 +138,8 @@ def test_a_transformer_is_quantized(with_transformer, docs, tmp_path: Path) -> N
 
 
 def test_a_transformer_that_could_not_be_loaded(tiny_transformer: Path, docs, tmp_path) -> None:
-    changes = FINE_TUNED.replace("NAME", str(tiny_transformer))
-    other = changes.replace("spacy_deeper.TransformerModel.v1", OTHER)
-    config = Config().from_str(other)
-    nlp, _ = start(docs[:4], pipeline=config["nlp"]["pipeline"], overrides=config)
+    other = FINE_TUNED.replace("spacy_deeper.TransformerModel.v1", OTHER)
+    nlp = start_with_transformer(other, tiny_transformer, docs[:4])
     with pytest.raises(ValueError, match=r"D453.*'transformer'"):
         quantize(nlp)
     nlp.to_disk(tmp_path)
