@@ -203,7 +203,7 @@ def _pop_text(fields: dict[str, Any], columns: Columns) -> str:
         raise Bad(f"there is no '{columns.text}' to annotate, only: {known}")
     text = fields.pop(columns.text)
     if text is None:
-        raise Bad("the text is empty")
+        raise Bad(f"'{columns.text}' is null")
     if not isinstance(text, str):
         raise Bad(f"'{columns.text}' is no text, but of type {type(text).__name__}")
     return text

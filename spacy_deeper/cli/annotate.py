@@ -140,6 +140,6 @@ def annotate_cli(
     say_good(f"Wrote {done.output} ({counts}, {found})")
     if done.run_words:
         rate = done.run_words / done.seconds
-        typer.echo(f"This run: {done.seconds:.1f} s, {rate:.0f} words/s")
+        typer.echo(f"This run: {done.seconds:.1f} s, {rate:.0f} words/s, loading included")
     if done.failures:
         say_warning(f"Failed: {done.failures} documents. {done.failures_path} has the reasons.")

@@ -63,7 +63,7 @@ def debug_data_cli(
         msg.divider("Findings")
         for finding in analysis.findings:
             _print_finding(finding, begins, verbose)
-        _print_summary(analysis)
+        _print_summary(analysis, verbose)
         if json is not None:
             content = {
                 "files": {
@@ -282,7 +282,7 @@ def _document(doc: int, begins: Mapping[Path, int]) -> str:
     return f"{doc} ({path.name} {doc - first})"
 
 
-def _print_summary(analysis: Analysis) -> None:
+def _print_summary(analysis: Analysis, verbose: bool) -> None:
     msg.divider("Summary")
     levels = [finding.level for finding in analysis.findings]
     for what, level, show in (
@@ -292,7 +292,7 @@ def _print_summary(analysis: Analysis) -> None:
     ):
         if level in levels:
             show(f"{what[0].upper()}{what[1:]}: {levels.count(level)}")
-    if any(finding.places for finding in analysis.findings):
+    if not verbose and any(finding.places for finding in analysis.findings):
         msg.text("Documents are counted from 0: --verbose lists the places of what was found")
 
 

@@ -81,7 +81,7 @@ def test_json_lines(tmp_path: Path) -> None:
             "line 1 column 2 (char 1)",
         ),
         (5, "the line is no JSON object with a text"),
-        (6, "the text is empty"),
+        (6, "'text' is null"),
         (7, "'text' is no text, but of type int"),
         (8, "the text is not UTF-8: save it as UTF-8"),
         (9, "the id, 'id', is no text or number"),
@@ -148,7 +148,7 @@ def test_parquet(tmp_path: Path) -> None:
     records = read(path)
     meta = {"at": "2020-01-02", "score": 0.5, "data": "b'a'"}
     assert records[0] == Text(0, 1, "Ann.", meta, str(path), 1)
-    assert reasons(records) == [(2, "the text is empty")]
+    assert reasons(records) == [(2, "'text' is null")]
     assert ids_and_texts(records)[2] == (2, "Bo.")
     assert len(read(tmp_path)) == 3  # the folder
 

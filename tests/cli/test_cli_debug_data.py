@@ -174,6 +174,7 @@ def test_json_not_written(tmp_path, train):
 
 def test_verbose(train, dev):
     text = said(run(train, dev, "--verbose").stdout)
+    assert "lists the places" not in text
     assert "train 0 same text: train 0, train 2, dev 1 Ann in Oslo" in text
     assert "dev 0 Cy [Per] --Work_In--> Rome [Loc]" in text
 
