@@ -36,6 +36,10 @@ class Warnings(metaclass=ErrorsWithCodes):
         "are cut off, because it takes no more than {limit} at once. Cut long texts into smaller "
         "windows: a setting of spacy_deeper.FrozenTransformer.v1, or of get_spans."
     )
+    DW203 = (
+        "adversarial of spacy_deeper.JointEmbed.v1 does nothing: batches don't come twice. Put the "
+        'batcher of [training] into another, @batchers = "spacy_deeper.batch_twice.v1".'
+    )
     DW260 = "Can't write to the cache {path}: {problem}. This run goes on without writing to it."
 
 
@@ -277,6 +281,10 @@ class Errors(metaclass=ErrorsWithCodes):
     D231 = (
         "{name} can't learn in torch's autocast: it keeps the weights of before. Train outside of "
         "it; mixed_precision = true of spacy_deeper.TransformerModel.v1 is for training."
+    )
+    D232 = (
+        "adversarial is a share of the length of a text's vectors, at least 0 and below 1, not "
+        "{size}."
     )
     D280 = (
         "{name} has predicted_entities = true, and the docs have no predicted entities. Set "

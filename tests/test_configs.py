@@ -182,7 +182,7 @@ def test_fine_tuning():
     assert nlp.get_pipe("transformer").listening_components == ["tok2vec"]
     training = registry.resolve(nlp.config.interpolate()["training"], schema=ConfigSchemaTraining)
     optimizer = training["optimizer"]
-    steps = training["max_epochs"] * -(-922 // 8)
+    steps = training["max_epochs"] * 2 * -(-922 // 8)
     rates = []
     for _ in range(steps + 1):
         rates.append((optimizer.learn_rate, optimizer.components["transformer"].learn_rate))

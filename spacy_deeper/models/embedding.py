@@ -8,6 +8,7 @@ from thinc.api import Model, chain, concatenate
 from thinc.types import Floats2d
 
 from ..errors import Errors
+from ..layers.adversarial import Adversarial
 from ..layers.token_dropout import TokenDropout
 
 EmbedT = Model[list[Doc], list[Floats2d]]
@@ -20,6 +21,7 @@ def JointEmbed(
     char: EmbedT | None = None,
     casing: EmbedT | None = None,
     token_dropout: float = 0.0,
+    adversarial: float = 0.0,
 ) -> EmbedT:
     """Embed tokens by equation 1 of Crone (2020): v = t_elmo ∘ t_glove ∘ t_char ∘ t_casing.
 
@@ -32,6 +34,8 @@ def JointEmbed(
     char: A word's characters, e.g. `spacy_deeper.CharBiRNN.v1`.
     casing: `spacy_deeper.Casing.v1`.
     token_dropout (float): The share of the tokens that training hides, which the paper does not.
+    adversarial (float): How far training moves a text's vectors to where its loss is larger, as a
+        share of their length, which the paper does not. Needs `spacy_deeper.batch_twice.v1`.
     """
     if contextual is not None and contextual.has_ref("listener"):
         contextual = of_known_width(contextual)
@@ -44,6 +48,8 @@ def JointEmbed(
     if not parts:
         raise ValueError(Errors.D205)
     joint = side_by_side(parts)
+    if adversarial:
+        joint = Adversarial(joint, adversarial)
     if token_dropout:
         joint = chain(joint, TokenDropout(token_dropout))
     joint.attrs["own_columns"] = own

@@ -183,3 +183,19 @@ def test_everything_learns_and_loads(docs, tmp_path) -> None:
     loaded.get_pipe("relation_scorer").add_entity_label("PLANET")
     loaded.get_pipe("relation_scorer").add_label("Orbits")
     assert loaded(docs[0].text).ents
+
+
+@pytest.mark.parametrize("adversarial", [0.0, 0.02])
+def test_adversarial_training_raises_the_loss_of_a_batch_that_comes_twice(
+    adversarial, docs
+) -> None:
+    embed = {"components": {"tok2vec": {"model": {"embed": {"adversarial": adversarial}}}}}
+    nlp, examples = start(docs, overrides=embed)
+    losses = []
+    for _ in range(2):
+        found: dict[str, float] = {}
+        nlp.update(examples, drop=0.0, sgd=False, losses=found)
+        losses.append(found)
+    first, second = losses
+    raised = [second[name] > first[name] for name in ("crf_ner", "relation_scorer")]
+    assert raised == [adversarial > 0] * 2
