@@ -29,12 +29,14 @@ class Warnings(metaclass=ErrorsWithCodes):
     DW201 = (
         "{name}: {count} of {total} training docs have entities but no relations set, not even an "
         "empty list. They are taken to have none. If relations were lost, write the data with "
-        "DocBin(store_user_data=True); if there are none, set doc._.relations = [] to say so."
+        "DocBin(store_user_data=True), and train without an augmenter that copies docs without "
+        "them, as spaCy's do; if there are none, set doc._.relations = [] to say so."
     )
     DW202 = (
-        "The transformer does not see {count} tokens, the first of them '{first}': its word pieces "
-        "are cut off, because it takes no more than {limit} at once. Cut long texts into smaller "
-        "windows: a setting of spacy_deeper.FrozenTransformer.v1, or of get_spans."
+        "The transformer does not see {count} tokens, the first of them {first!r}. Either its "
+        "tokenizer has no word piece for them, as for invisible characters, or the text has more "
+        "than the {limit} that it takes at once, and the rest is cut off: cut long texts into "
+        "smaller windows, a setting of spacy_deeper.FrozenTransformer.v1, or of get_spans."
     )
     DW203 = (
         "adversarial of spacy_deeper.JointEmbed.v1 does nothing: batches don't come twice. Put the "
@@ -257,6 +259,10 @@ class Errors(metaclass=ErrorsWithCodes):
         "The argument '{span}' of a gold relation has no entity type. Put it into doc.ents, or "
         "give the span a label, in: {text}"
     )
+    D220 = (
+        "{name} can't score the entities of a doc without what a pipeline leaves in it for its "
+        "components, and saved docs have none: call entity_scores on what nlp(text) returned."
+    )
     D225 = "{name} is no mapping of relation labels to numbers between 0 and 1: {values!r}."
     D226 = (
         "{name} has a threshold of its own for the relation label '{label}', which it does not "
@@ -379,6 +385,11 @@ class Errors(metaclass=ErrorsWithCodes):
     D293 = (
         "The tokenizer of {name} does not tell where its word pieces are in the text, which "
         "casing = true needs. Set use_fast = true in its tokenizer_config, or casing = false."
+    )
+
+    D294 = (
+        "nlp.replace_listeners copies a transformer as a model of spacy-transformers, which has no "
+        "{name}. Leave the listener as it is, or {name} out of spacy_deeper.TransformerModel.v1."
     )
 
     # D3xx: protocols

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from thinc.api import Model, Shim
 
 from .errors import Errors
+from .layers.cached import frozen_layers
 from .layers.torch_layer import TorchShim
 from .models.transformer import INT8, SavedTransformer
 
@@ -45,6 +46,8 @@ def quantize(nlp: "Language") -> int:
         count += len(names)
     if not count:
         raise ValueError(Errors.D451.format(pipeline=", ".join(nlp.pipe_names)))
+    for layer in frozen_layers(nlp):
+        layer.cache.clear()
     nlp.meta[META] = "int8"
     return count
 

@@ -55,10 +55,15 @@ def get_relations(doc: Doc) -> list[Relation]:
     RETURNS (list[Relation]): Its relations, in the order in which they were set.
     RAISES (ValueError): If spaCy copied them here from a doc of another text.
     """
-    return [
-        Relation(_char_span(doc, *row[:3]), _char_span(doc, *row[3:6]), *row[6:])
-        for row in _rows(doc)
-    ]
+    rows = _rows(doc)
+    types = {}
+    if any(not row[2] or not row[5] for row in rows):  # doc.ents were set after the relations
+        types = {(ent.start_char, ent.end_char): ent.label_ for ent in doc.ents}
+
+    def span(start: int, end: int, label: str) -> Span:
+        return _char_span(doc, start, end, label or types.get((start, end), ""))
+
+    return [Relation(span(*row[:3]), span(*row[3:6]), *row[6:]) for row in rows]
 
 
 def set_relations(doc: Doc, relations: Iterable[RelationLike]) -> None:
@@ -69,7 +74,7 @@ def set_relations(doc: Doc, relations: Iterable[RelationLike]) -> None:
     doc (Doc): The document.
     relations (Iterable[RelationLike]): `Relation`s, or tuples (head, tail, label[, score]). The
         spans' labels are the entity types of the relation; a span without one, such as `doc[0:3]`,
-        has that of the same span in `doc.ents`.
+        has that of the same span in `doc.ents`, now or when they are set.
     RAISES (ValueError): If an item is no relation between two spans of this doc, or is there twice.
         The relations of the doc are then as before.
     """

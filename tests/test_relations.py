@@ -477,3 +477,13 @@ def test_unlabelled_spans_have_the_types_of_the_entities():
     set_relations(doc, [(doc[0:1], doc[2:3], "Left"), (doc[0:1], doc[2:4], "Left")])
     types = [(relation.head.label_, relation.tail.label_) for relation in get_relations(doc)]
     assert types == [("Peop", "Loc"), ("Peop", "")]
+
+
+def test_types_of_entities_that_are_set_after_the_relations() -> None:
+    doc = Doc(Vocab(), words=WORDS, spaces=SPACES)
+    doc._.relations = [(doc[0:3], doc[6:7], "Live_In", 0.97)]
+    assert [relation.head.label_ for relation in doc._.relations] == [""]
+    doc.set_ents([Span(doc, 0, 3, "Peop"), Span(doc, 6, 7, "Loc")])
+    assert seen(doc) == POE[:1]
+    doc.set_ents([Span(doc, 0, 4, "Peop")])
+    assert [relation.head.label_ for relation in doc._.relations] == [""]

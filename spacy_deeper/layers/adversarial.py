@@ -23,7 +23,8 @@ from thinc.types import Floats2d
 from ..errors import Errors, Warnings
 
 EmbedT = Model[list[Doc], list[Floats2d]]
-ChangesT = OrderedDict[tuple[bytes, ...], list[Floats2d]]
+BatchT = tuple[int, tuple[bytes, ...]]
+ChangesT = OrderedDict[BatchT, list[Floats2d]]
 
 # Batches whose second time is awaited: one, or what [training] accumulate_gradient makes of one.
 AWAITED = 16
@@ -64,8 +65,9 @@ def forward(
     Xs, backprop_embed = model.layers[0](docs, is_train)
     if not is_train:
         return Xs, backprop_embed
-    # Training copies its docs, so that they are known by their words only.
-    batch = tuple(doc.to_array(ORTH).tobytes() for doc in docs)
+    # Training copies its docs, so that they are known by their words only. Copies of a model share
+    # what its function remembers.
+    batch = model.id, tuple(doc.to_array(ORTH).tobytes() for doc in docs)
     if batch in changes:
         pairs = zip(Xs, changes.pop(batch), strict=True)
         return [X + change for X, change in pairs], backprop_embed

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,7 @@ def forward(
     cache: "VectorCache", model: Model, docs: list[Doc], is_train: bool
 ) -> tuple[list[Any], Callable[[list[Any]], list[Doc]]]:
     layer = model.layers[0]
+    cache.forget_others(layer)
     if is_train:
         cache.activate(layer)
     if not cache.active:
@@ -79,6 +81,11 @@ def forward(
             found[key] = rows
             cache.put(key, rows)
     return [found[key] for key in keys], lambda dYs: []
+
+
+def modules(layer: Model) -> list[Any]:
+    """Return the torch modules of a layer, which loading replaces."""
+    return [getattr(shim, "_model", None) for node in layer.walk() for shim in node.shims]
 
 
 def text_key(doc: Doc) -> bytes:
@@ -101,6 +108,7 @@ class VectorCache:
         self._arrays: OrderedDict[bytes, Any] = OrderedDict()
         self._disk_settings = disk
         self.disk: DiskCache | None = None
+        self._modules: list[Any] = []
 
     def __len__(self) -> int:
         return len(self._arrays)
@@ -119,6 +127,21 @@ class VectorCache:
             folder, fingerprint = self._disk_settings
             self.disk = DiskCache(folder, fingerprint(layer), layer.ops)
         self.active = True
+        self._modules = modules(layer)
+
+    def forget_others(self, layer: Model) -> None:
+        """Forget all if the layer has other modules than when this began: weights were loaded."""
+        found = modules(layer) if self.active else []
+        if any(a is not b for a, b in zip_longest(found, self._modules)):
+            self.clear()
+
+    def clear(self) -> None:
+        """Forget all, and begin anew with the next training."""
+        self.active = False
+        self.n_bytes = 0
+        self.disk = None
+        self._arrays.clear()
+        self._modules.clear()
 
     def get(self, key: bytes) -> Any | None:
         """Return the array and mark it as used, or None."""

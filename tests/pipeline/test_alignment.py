@@ -79,6 +79,10 @@ def test_relations_are_learned_at_the_last_aligned_token(docs, split, monkeypatc
     )
     first = step(nlp, [eg])["relation_scorer"]
     assert seen[0][0][:, 0].tolist() == SPLITS[split][3]
+    predicted = eg.predicted.copy()
+    offsets = ((ent.start_char, ent.end_char, ent.label_) for ent in eg.reference.ents)
+    spans = [predicted.char_span(*at, alignment_mode="expand") for at in offsets]
+    numpy.testing.assert_array_equal(seen[0][0], scorer._entities(spans))  # as at inference
     assert first > 0
     last = fit(nlp, [eg], 25)[-1][0]["relation_scorer"]
     assert last < 0.1 * first

@@ -3,6 +3,7 @@
 import numpy
 import pytest
 import spacy
+from spacy.tokens import Span
 from spacy.training import Example
 from spacy.util import fix_random_seed
 from thinc.api import NumpyOps
@@ -146,6 +147,20 @@ def test_predicted_entities_train(docs) -> None:
     losses = step(nlp, examples, annotates=["tok2vec", "crf_ner"])
     scorer_with(nlp, predicted_entities=False)
     assert losses["relation_scorer"] != step(nlp, examples)["relation_scorer"]
+
+
+def test_predicted_entities_of_other_types_train(docs) -> None:
+    """A gold one must be known; another component may set what it likes."""
+    nlp, _ = start(docs)
+    scorer_with(nlp, predicted_entities=True)
+    (eg,) = pair(nlp, [docs[0].copy()])
+    eg.predicted.set_ents([Span(eg.predicted, 0, 1, "PLANET")])
+    with pytest.warns(UserWarning, match=r"\[DW200\].*PLANET"):
+        assert step(nlp, [eg])["relation_scorer"] > 0
+    scorer_with(nlp, predicted_entities=False)
+    eg.reference.set_ents([Span(eg.reference, 0, 1, "PLANET")])
+    with pytest.raises(ValueError, match=r"\[D211\].*PLANET"):
+        step(nlp, [eg])
 
 
 # All at once --------------------------------------------------------------------------------------

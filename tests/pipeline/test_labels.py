@@ -273,6 +273,12 @@ def test_lost_relations_are_warned_of(docs):
     lost = Doc(nlp.vocab, words=["Ann", "left", "Oslo"], ents=["B-Peop", "O", "B-Loc"])
     with pytest.warns(UserWarning, match=r"\[DW201\].* 1 of 21 training docs"):
         initialize(nlp, pair(nlp, [*docs, lost]))
+    nlp = build()  # also if labels are given
+    scorer = nlp.get_pipe("relation_scorer")
+    with pytest.warns(UserWarning, match=r"\[DW201\].* 1 of 21 .*augmenter"):
+        scorer.initialize(
+            lambda: pair(nlp, [*docs, lost]), labels={"relations": ["Left"], "entities": ENTS}
+        )
 
 
 @pytest.mark.parametrize("labels", ["Loc", {"Loc": 1}])

@@ -11,6 +11,7 @@ from spacy.util import load_model_from_config
 from typer.testing import CliRunner
 
 from spacy_deeper.cli import app
+from spacy_deeper.layers.cached import frozen_layers
 from spacy_deeper.layers.pytorch import quantize as layers
 from spacy_deeper.layers.pytorch.quantize import int8_layers
 from spacy_deeper.quantization import quantize
@@ -151,6 +152,15 @@ def test_a_transformer_that_could_not_be_loaded(tiny_transformer: Path, docs, tm
 
 
 OTHER = "spacy-transformers.TransformerModel.v3"
+
+
+def test_what_was_remembered_in_training_is_forgotten(tiny_transformer: Path, docs) -> None:
+    nlp = start_with_transformer(FROZEN, tiny_transformer, docs[:4])
+    step(nlp, pair(nlp, docs[:4]))
+    (layer,) = frozen_layers(nlp)
+    assert len(layer.cache) == 4
+    quantize(nlp)
+    assert len(layer.cache) == layer.cache.n_bytes == 0
 
 
 def test_it_does_not_learn(quantized, docs) -> None:

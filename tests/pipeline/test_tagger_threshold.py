@@ -1,6 +1,6 @@
 import pytest
 import spacy
-from spacy.tokens import Span
+from spacy.tokens import Doc, Span
 from thinc.api import ConfigValidationError
 
 from spacy_deeper.pipeline.crf_ner import CRFEntityTagger
@@ -86,3 +86,13 @@ def test_no_number_in_the_config():
     overrides = {"components.crf_ner.threshold": "high"}
     with pytest.raises(ConfigValidationError, match="threshold"):
         build(overrides=overrides)
+
+
+def test_scores_of_a_doc_that_was_saved(unsure, docs):
+    tagger = unsure.get_pipe("crf_ner")
+    doc = unsure(docs[1].text)
+    assert len(tagger.entity_scores(doc)) == len(doc.ents)
+    saved = Doc(unsure.vocab).from_bytes(doc.to_bytes(exclude=["tensor"]))
+    with pytest.raises(ValueError, match=r"\[D220\]"):
+        tagger.entity_scores(saved)
+    assert tagger.entity_scores(Doc(unsure.vocab)) == []

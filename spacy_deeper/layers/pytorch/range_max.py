@@ -21,7 +21,7 @@ class RangeMax:
         """Return the maximum over each range.
 
         starts, stops: (U,), the first row of a range and the one after its last; no range is empty.
-        RETURNS: (U, w). The gradient goes to the rows that have the maximum, in equal parts.
+        RETURNS: (U, w). The rows that have the maximum share the gradient.
         """
         if len(starts) == 0:
             return self.table.new_zeros((0, self.table.shape[1]))
