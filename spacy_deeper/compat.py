@@ -3,13 +3,14 @@
 The rest of the package is written for today's. Without spaCy 3.3 this can go.
 """
 
+import csv
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from copy import copy
 from importlib import import_module
 from itertools import compress
 from types import UnionType
-from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, TextIO, Union, get_args, get_origin
 
 import pydantic
 import spacy
@@ -29,6 +30,7 @@ __all__ = [
     "mend_spacy_transformers",
     "teach_pydantic_unions",
     "vectors_attr",
+    "write_csv_row",
     "xp2torch",
 ]
 
@@ -171,3 +173,11 @@ def _with_options_as_defaults(function: Callable) -> Callable:
     function.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     function.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return function
+
+
+def write_csv_row(file: TextIO, row: Iterable[Any], delimiter: str = ",") -> None:
+    """Write a row that ends with a line feed; Python < 3.13 leaves a carriage return unquoted."""
+    row = list(row)
+    returns = any(isinstance(value, str) and "\r" in value for value in row)
+    quoting: Any = csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL
+    csv.writer(file, delimiter=delimiter, lineterminator="\n", quoting=quoting).writerow(row)

@@ -489,7 +489,10 @@ class Errors(metaclass=ErrorsWithCodes):
         "read with --from: {known}."
     )
     D403 = "{path}, line 1: the header is no valid CSV ({problem}). Correct it."
-    D404 = "{path} is no Parquet file ({problem}). Name its format with --from."
+    D404 = (
+        "{path} can't be read as a Parquet file: {problem}. If it is none, name its format with "
+        "--from."
+    )
     D405 = (
         "Parquet files need pyarrow ({problem}). Install it: pip install 'spacy-deeper[parquet]'."
     )
@@ -544,6 +547,10 @@ class Errors(metaclass=ErrorsWithCodes):
         "command again. If these documents are to blame, a --chunk-size below {least} goes on "
         "past them."
     )
+    D426 = (
+        "The output {path} is in the input folder {input}: the next run would read it, too. Write "
+        "it elsewhere."
+    )
 
     # D45x: quantized pipelines
     D450 = "The pipeline is quantized already. Quantize the one it was made of."
@@ -568,4 +575,3 @@ class Errors(metaclass=ErrorsWithCodes):
         "A quantized layer can't grow, so no label can be added. Add it to the pipeline that was "
         "quantized, train, and quantize again."
     )
-    D456 = "{path} is the pipeline to quantize, and would be lost. Name another folder."

@@ -14,9 +14,9 @@ from tqdm import tqdm
 from ..devices import can_bf16, n_cores
 from ..errors import Errors
 from . import local, on_ray
-from .annotator import Part, Settings, model_identity
+from .annotator import Part, Settings, code_identity, model_identity
 from .chunks import Chunks
-from .inputs import Columns, find_input
+from .inputs import FORMATS, Columns, find_input
 from .outputs import OUTPUTS, find_output
 from .work_folder import WorkFolder, totals
 
@@ -117,6 +117,9 @@ def annotate(
         return records
 
     to = find_output(output, to)
+    reads_output = OUTPUTS[to].suffix in FORMATS[source.format].suffixes
+    if reads_output and input.is_dir() and output.resolve().is_relative_to(input.resolve()):
+        raise ValueError(Errors.D426.format(path=output, input=input))
     if threads is None and (engine == "ray" or n_process > 1):
         threads = 1 if engine == "ray" else max(1, n_cores() // n_process)
     functions = None if code is None else str(code)
@@ -130,12 +133,11 @@ def annotate(
         "output format": to,
         "chunk size": chunk_size,
         "bf16": bf16,
+        "code": code is not None and code_identity(code),
     }
     work = WorkFolder(output, OUTPUTS[to].suffix)
     with work.claimed():
-        if force:
-            work.remove()
-        begun = work.begin(manifest, count)
+        begun = work.begin(manifest, count, force)
         if "finished" in begun:  # it was stopped while it cleaned up
             work.clean_up()
             before = total = Counter(begun["finished"])

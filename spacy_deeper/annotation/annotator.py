@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -86,6 +86,7 @@ class Annotator:
         zone = self.nlp.memory_zone() if hasattr(self.nlp, "memory_zone") else nullcontext()
         with zone, bf16(self.settings.bf16 and has_bf16()):
             docs, failures = self._annotate(chunk)
+            data = self._encode(docs, failures)
             counts = {
                 "records": len(chunk.records),
                 "failures": len(failures),
@@ -93,13 +94,13 @@ class Annotator:
                 "entities": sum(len(doc.ents) for _, doc in docs),
                 "relations": sum(len(get_relations(doc)) for _, doc in docs),
             }
-            data = OUTPUTS[self.settings.to].encode(docs)
         return_memory()
+        failures.sort(key=lambda failure: failure.number)
         rows = [{key: plain(value) for key, value in row._asdict().items()} for row in failures]
         return Part(chunk.number, data, rows, counts)
 
     def _annotate(self, chunk: Chunk) -> tuple[list[Annotated], list[Failure]]:
-        """RETURNS (tuple[list[Annotated], list[Failure]]): Both in the order of the input."""
+        """RETURNS (tuple[list[Annotated], list[Failure]]): The docs in the order of the input."""
         failures = [record for record in chunk.records if isinstance(record, Failure)]
         docs: list[Annotated] = []
         texts = [record for record in chunk.records if isinstance(record, Text)]
@@ -116,7 +117,22 @@ class Annotator:
                     except Exception as err:
                         failures.append(text.failed(_reason(err)))
         docs.sort(key=lambda annotated: annotated[0].number)
-        return docs, sorted(failures, key=lambda failure: failure.number)
+        return docs, failures
+
+    def _encode(self, docs: list[Annotated], failures: list[Failure]) -> bytes:
+        """Make the part's content; docs that can't be in it become failures."""
+        encode = OUTPUTS[self.settings.to].encode
+        with suppress(Exception):
+            return encode(docs)
+        fit = []
+        for text, doc in docs:
+            try:
+                encode([(text, doc)])
+                fit.append((text, doc))
+            except Exception as err:
+                failures.append(text.failed(_reason(err)))
+        docs[:] = fit
+        return encode(docs)
 
     def _pipe(self, batch: "list[Text]") -> "Iterable[tuple[Text, Doc]]":
         docs = list(self.nlp.pipe([text.text for text in batch], batch_size=len(batch)))
@@ -162,6 +178,14 @@ def model_identity(name: str) -> str:
                 while block := file.read(2**20):
                     found.update(block)
     return found.hexdigest()
+
+
+def code_identity(path: Path) -> str:
+    """RETURNS (str): A hash of a Python file; nothing if it can't be read, which loading says."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
 
 
 def _reason(err: BaseException) -> str:

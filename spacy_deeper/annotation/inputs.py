@@ -162,7 +162,9 @@ def find_input(path: Path, format: str | None, columns: Columns) -> Input:
     if format is not None and format not in FORMATS:
         raise ValueError(Errors.D101.format(name=format, known=", ".join(FORMATS)))
     if path.is_file():
-        by_suffix = (name for name, known in FORMATS.items() if path.suffix in known.suffixes)
+        by_suffix = (
+            name for name, known in FORMATS.items() if path.suffix.lower() in known.suffixes
+        )
         format = format or next(by_suffix, None)
         if format is None:
             raise ValueError(Errors.D400.format(path=path, known=", ".join(FORMATS)))
@@ -170,10 +172,15 @@ def find_input(path: Path, format: str | None, columns: Columns) -> Input:
     if not path.is_dir():
         raise ValueError(Errors.D401.format(path=path))
     names = [format] if format else [name for name in FORMATS if name != "lines"]
+    visible = [
+        at
+        for at in path.rglob("*")
+        if not any(part.startswith(".") for part in at.relative_to(path).parts)
+    ]
     found = {
         name: files
         for name in names
-        if (files := [at for at in path.rglob("*") if at.suffix in FORMATS[name].suffixes])
+        if (files := [at for at in visible if at.suffix.lower() in FORMATS[name].suffixes])
     }
     if len(found) != 1:
         what = " and ".join(found) or "none"
@@ -255,31 +262,64 @@ def _json_fields(line: str) -> dict[str, Any]:
     return record
 
 
+class CsvLines:
+    """The lines of a file, from which a reader of CSV may take too many for one row."""
+
+    def __init__(self, path: Path) -> None:
+        self._lines = _lines(path)
+        self._returned: list[tuple[int, str]] = []
+        self.taken: list[tuple[int, str]] = []
+
+    def __iter__(self) -> "CsvLines":
+        return self
+
+    def __next__(self) -> str:
+        pair = self._returned.pop() if self._returned else next(self._lines)
+        self.taken.append(pair)
+        return pair[1]
+
+    def next_row(self) -> None:
+        """Begin a row."""
+        self.taken.clear()
+
+    def give_back(self) -> None:
+        """Give back the row's lines but for the first."""
+        self._returned.extend(reversed(self.taken[1:]))
+
+
 def _read_csv(path: Path, columns: Columns) -> Iterator[Row]:
     """Read a table with a header; that of a `.tsv` file has tabs between its fields."""
     csv.field_size_limit(MAX_LENGTH)
-    delimiter = "\t" if path.suffix == ".tsv" else ","
-    # Strict: otherwise a quote that is not closed would make one text of all that follow.
-    reader = csv.reader((line for _, line in _lines(path)), delimiter=delimiter, strict=True)
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+    lines = CsvLines(path)
+
+    def reader() -> Any:
+        # Strict: otherwise a quote that is not closed would make one text of all that follow.
+        return csv.reader(lines, delimiter=delimiter, strict=True)
+
+    rows = reader()
     try:
-        header = next(reader, [])
+        header: list[str] = next(rows, [])
     except csv.Error as err:
         raise ValueError(Errors.D403.format(path=path, problem=err)) from None
     _check_columns(path, header, columns)
     while True:
-        line = reader.line_num + 1
+        lines.next_row()
         try:
-            values = next(reader, None)
+            values = next(rows, None)
         except csv.Error as err:
-            yield Row(line, None, f"broken CSV: {err}")
+            number, line = lines.taken[0]
+            yield Row(number, line.rstrip("\r\n"), f"broken CSV: {err}")
+            lines.give_back()  # a quote that is not closed may have taken all that follow
+            rows = reader()
             continue
         if values is None:
             return
         if len(values) == len(header):
-            yield Row(line, dict(zip(header, values, strict=True)))
+            yield Row(lines.taken[0][0], dict(zip(header, values, strict=True)))
         elif values:  # and not a blank line
             problem = f"{len(values)} fields, where the header has {len(header)}"
-            yield Row(line, values, problem)
+            yield Row(lines.taken[0][0], values, problem)
 
 
 def _read_parquet(path: Path, columns: Columns) -> Iterator[Row]:
@@ -287,9 +327,24 @@ def _read_parquet(path: Path, columns: Columns) -> Iterator[Row]:
         _check_columns(path, file.schema_arrow.names, columns)
         number = 0
         for batch in file.iter_batches(ROWS):
-            for row in batch.to_pylist():
+            names, columns_ = batch.schema.names, [_values(path, column) for column in batch]
+            for values in zip(*columns_, strict=True):
                 number += 1
-                yield Row(number, row)
+                yield Row(number, dict(zip(names, values, strict=True)))
+
+
+def _values(path: Path, column: Any) -> list[Any]:
+    """Return the values of a column; as text, or a number, what Python has no type for."""
+    import pyarrow as pa
+
+    problem: Exception | None = None
+    for to in (None, pa.string(), pa.int64()):
+        try:
+            values: list[Any] = (column if to is None else column.cast(to)).to_pylist()
+            return values
+        except (ValueError, NotImplementedError, KeyError) as err:  # also pyarrow's own
+            problem = problem or err
+    raise ValueError(Errors.D404.format(path=path, problem=problem))
 
 
 def _count_parquet(path: Path) -> int:
@@ -301,8 +356,8 @@ def _parquet_file(path: Path) -> Any:
     parquet = import_parquet()
     try:
         return parquet.ParquetFile(path)
-    # What it raises for a file that is none is a ValueError of its own.
-    except ValueError as err:
+    # What it raises for a file that is none, or is damaged, is one of its own.
+    except (ValueError, OSError) as err:
         raise ValueError(Errors.D404.format(path=path, problem=err)) from None
 
 

@@ -1,6 +1,5 @@
 """Output files: a part of each chunk's docs, and all parts joined to one file."""
 
-import csv
 import io
 import json
 import shutil
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 
 from spacy.tokens import Doc, DocBin, Span
 
+from ..compat import write_csv_row
 from ..errors import Errors
 from ..relations import get_relations
 from .inputs import Text, import_parquet
@@ -96,8 +96,7 @@ def _concatenate(parts: Iterable[Path], path: Path, header: bytes = b"") -> None
 
 def _triples(docs: list[Annotated]) -> bytes:
     file = io.StringIO()
-    writer = csv.writer(file, delimiter="\t", lineterminator="\n")
-    writer.writerow(TRIPLE)
+    write_csv_row(file, TRIPLE, "\t")
     for text, doc in docs:
         for head, tail, label, score in get_relations(doc):
             offsets = [
@@ -105,7 +104,7 @@ def _triples(docs: list[Annotated]) -> bytes:
                 for span in (head, tail)
                 for value in (span.start_char, span.end_char, span.label_)
             ]
-            writer.writerow([text.id, head.text, label, tail.text, score, *offsets])
+            write_csv_row(file, [text.id, head.text, label, tail.text, score, *offsets], "\t")
     return file.getvalue().encode()
 
 

@@ -60,32 +60,20 @@ class WorkFolder:
                     self.path.rmdir()
             lock.release()
 
-    def remove(self) -> None:
-        """Remove what is there of this run, and the output, to begin anew.
-
-        RAISES (ValueError): If the output is a folder with other files than parts.
-        """
-        with self._saying_why():
-            if self.output.is_dir():
-                others = [at.name for at in self.output.iterdir() if not self._is_part(at)]
-                if others:
-                    raise ValueError(Errors.D412.format(path=self.output, name=min(others)))
-                shutil.rmtree(self.output)
-            self.output.unlink(missing_ok=True)
-            self.failures.unlink(missing_ok=True)
-            self._clear()
-
-    def begin(self, manifest: dict[str, Any], count: Callable[[], int]) -> dict[str, Any]:
+    def begin(
+        self, manifest: dict[str, Any], count: Callable[[], int], force: bool = False
+    ) -> dict[str, Any]:
         """Begin a run, or find that it is the one to continue.
 
         manifest (dict[str, Any]): Plain data, the same for the same run.
         count (Callable): Counts the records of the input, when the run begins.
+        force (bool): Begin anew in any case. An output that exists stays until the run is finished.
         RETURNS (dict[str, Any]): The manifest, with "records", those of the input. If the output
             is there already, and only the work folder is not gone yet, also "finished".
         RAISES (ValueError): If the run in the folder is another one, or the output exists.
         """
         path = self.path / MANIFEST
-        if path.exists():
+        if path.exists() and not force:
             found: dict[str, Any] = srsly.read_json(path)
             # A key that is newer than the run has a default, False.
             differing = [key for key in manifest if found.get(key, False) != manifest[key]]
@@ -93,10 +81,14 @@ class WorkFolder:
                 what = ", ".join(differing)
                 raise ValueError(Errors.D411.format(path=self.path, what=what))
             return found
-        if self.output.is_file() or (self.output.is_dir() and any(self.output.iterdir())):
+        if force:
+            self._check_replaceable()
+        elif self.output.is_file() or (self.output.is_dir() and any(self.output.iterdir())):
             raise ValueError(Errors.D413.format(path=self.output))
-        self._clear()  # of a run that was stopped before it had a manifest
-        manifest = {**manifest, "records": count()}
+        manifest = {**manifest, "records": count()}  # or complain, before anything is lost
+        with self._saying_why():
+            path.unlink(missing_ok=True)  # first: what is there without it is no run
+        self.clean_up()
         self._save_manifest(manifest)
         return manifest
 
@@ -138,6 +130,9 @@ class WorkFolder:
                 join(self._files(PARTS), temp)
                 _replace(temp, self.output)
             elif parts.exists():
+                if self.output.is_dir():
+                    self._check_replaceable()
+                    shutil.rmtree(self.output)
                 os.replace(parts, self.output)
                 _sync(self.output.parent)
             self._save_manifest(manifest)
@@ -160,6 +155,13 @@ class WorkFolder:
     def _files(self, name: str) -> list[Path]:
         folder = self.path / name
         return sorted(folder.iterdir(), key=_number) if folder.exists() else []
+
+    def _check_replaceable(self) -> None:
+        """Complain if the output is a folder with other files than parts."""
+        if self.output.is_dir():
+            others = [at.name for at in self.output.iterdir() if not self._is_part(at)]
+            if others:
+                raise ValueError(Errors.D412.format(path=self.output, name=min(others)))
 
     def _is_part(self, path: Path) -> bool:
         return path.is_file() and path.name.startswith("part-")

@@ -1,6 +1,8 @@
 """What the commands share."""
 
+import os
 import re
+import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -91,3 +93,22 @@ def read_docs(nlp: "Language", path: Path) -> "list[Doc]":
 
 def _with_icon(icon: str, text: str) -> str:
     return str(locale_escape(f"{msg.icons[icon]} {text}"))
+
+
+def check_new_folder(path: Path) -> None:
+    """Complain if there is something that a pipeline would be written over."""
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise ValueError(Errors.D181.format(path=path))
+
+
+def save_pipeline(nlp: "Language", path: Path) -> None:
+    """Save a pipeline, all of it or nothing, where there is none yet."""
+    temp = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        nlp.to_disk(temp)
+        os.replace(temp, path)
+    except OSError as err:
+        raise ValueError(Errors.D106.format(path=path, problem=err.strerror)) from None
+    finally:
+        shutil.rmtree(temp, ignore_errors=True)

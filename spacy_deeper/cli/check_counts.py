@@ -21,12 +21,13 @@ def check_counts_cli(
     import spacy
 
     from ..relations import get_relations
+    from ..training.records import all_entities
 
     with one_line_errors():
         found = read_docs(spacy.blank("xx"), data)
         counts = {
             "documents": (len(found), docs),
-            "entities": (sum(len(doc.ents) for doc in found), entities),
+            "entities": (sum(len(all_entities(doc)) for doc in found), entities),
             "relations": (sum(len(get_relations(doc)) for doc in found), relations),
         }
         wrong = [

@@ -1,7 +1,5 @@
 """`relations evaluate`: the scores of a pipeline on annotated data."""
 
-import os
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +8,14 @@ from wasabi import msg
 
 from ..devices import bf16, can_bf16, use_gpu
 from ..errors import Errors
-from ._util import load_pipeline, one_line_errors, read_examples, say_good
+from ._util import (
+    check_new_folder,
+    load_pipeline,
+    one_line_errors,
+    read_examples,
+    save_pipeline,
+    say_good,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -110,7 +115,7 @@ def evaluate_cli(
 
             check_plot(plot)
         if tune_to is not None:
-            _check_new_folder(tune_to)
+            check_new_folder(tune_to)
         nlp = load_pipeline(model)
         if threshold is not None:
             _set_threshold(nlp, threshold)
@@ -142,7 +147,7 @@ def evaluate_cli(
             write_atomically(plot, content)
             say_good(f"Drew the sweep to {plot}")
         if tune_to is not None:
-            _save(nlp, tune_to)
+            save_pipeline(nlp, tune_to)
             say_good(f"Saved the pipeline with its tuned thresholds to {tune_to}")
 
 
@@ -167,24 +172,6 @@ def _check_own_scorer(nlp: "Language", option: str) -> None:
     scorer = nlp.get_pipe("relation_scorer")
     if not isinstance(scorer, RelationScorer):
         raise ValueError(Errors.D180.format(option=option, found=type(scorer).__name__))
-
-
-def _check_new_folder(path: Path) -> None:
-    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-        raise ValueError(Errors.D181.format(path=path))
-
-
-def _save(nlp: "Language", path: Path) -> None:
-    """Save a pipeline, all of it or nothing, where there is none yet."""
-    temp = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        nlp.to_disk(temp)
-        os.replace(temp, path)
-    except OSError as err:
-        raise ValueError(Errors.D106.format(path=path, problem=err.strerror)) from None
-    finally:
-        shutil.rmtree(temp, ignore_errors=True)
 
 
 def _sweep(pairs: "Pairs", threshold: float) -> dict[str, Any]:

@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ..errors import Errors
-from ._util import load_pipeline, one_line_errors, say_good
+from ._util import check_new_folder, load_pipeline, one_line_errors, save_pipeline, say_good
 
 
 def quantize_cli(
@@ -21,9 +20,8 @@ def quantize_cli(
     from ..quantization import quantize
 
     with one_line_errors():
-        if Path(model).resolve() == output.resolve():
-            raise ValueError(Errors.D456.format(path=output))
+        check_new_folder(output)
         nlp = load_pipeline(model)
         count = quantize(nlp)
-        nlp.to_disk(output)
+        save_pipeline(nlp, output)
     say_good(f"Quantized {count} layers; saved to {output}")

@@ -35,13 +35,11 @@ def show_cli(
 
 
 def _read_texts(input: str) -> list[str]:
-    from ..training.formats.util import read_text
+    from ..training.formats.util import BOM, decode, read_text
 
     if input == "-":
-        try:
-            text = sys.stdin.read()
-        except UnicodeDecodeError as err:
-            raise ValueError(Errors.D103.format(path="stdin", problem=err)) from None
+        # Not as the locale has it: in some, what is no UTF-8 is read without complaint.
+        text = decode(sys.stdin.buffer.read(), "stdin").removeprefix(BOM)
     elif os.path.isfile(input):
         text = read_text(Path(input))
     elif len(input.split()) > 1:

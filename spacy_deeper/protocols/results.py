@@ -74,6 +74,16 @@ def find_results(paths: Iterable[Path]) -> list[Path]:
     return found
 
 
+def is_begun(path: Path) -> bool:
+    """Whether it is the results file of a protocol that has no finished run yet."""
+    try:
+        results = srsly.read_json(path)
+        search = results["protocol"] == "search"
+        return results["best"] is None if search else not results["runs"]
+    except (OSError, ValueError, TypeError, KeyError):
+        return False
+
+
 def read_results(path: Path) -> dict[str, Any]:
     """Read a results file, and complain if it is none or has no run."""
     try:

@@ -1,3 +1,5 @@
+import csv
+import io
 import json
 from contextlib import nullcontext
 from pathlib import Path
@@ -5,13 +7,14 @@ from pathlib import Path
 import pytest
 import spacy
 import torch
-from spacy.tokens import DocBin
+from spacy.tokens import Doc, DocBin
 
 from spacy_deeper import devices
 from spacy_deeper.annotation import annotate, annotator
 from spacy_deeper.annotation.annotator import Annotator, Settings
 from spacy_deeper.annotation.chunks import Chunk
 from spacy_deeper.annotation.inputs import Columns, Text
+from spacy_deeper.annotation.outputs import OUTPUTS
 
 TEXTS = ["Ann met Bo in Oslo.", "Nobody.", "", "Bo, FAIL.", "Ann and Bo."]
 
@@ -137,15 +140,102 @@ def test_a_folder_of_parts(run, tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "parts").iterdir()] == names[:1]
 
 
-def test_an_output_is_not_lost(run, tmp_path: Path) -> None:
+def test_an_output_is_not_lost(run, rules: str, tmp_path: Path) -> None:
     run("out.jsonl")
     before = (tmp_path / "out.jsonl").read_bytes()
     with pytest.raises(ValueError, match=r"\[D413\] .*--force"):
         run("out.jsonl", ["Bo."])
     assert (tmp_path / "out.jsonl").read_bytes() == before
     assert not (tmp_path / "out.jsonl.work").exists()
+    (tmp_path / "in.csv").write_text("id,text\n1,Bo.\n")
+    for model, columns in ((rules, Columns("body")), ("no/model", None)):
+        with pytest.raises(ValueError, match=r"\[D(160|406)\]"):
+            annotate(
+                model, tmp_path / "in.csv", tmp_path / "out.jsonl", columns=columns, force=True
+            )
+        assert (tmp_path / "out.jsonl").read_bytes() == before
     assert run("out.jsonl", ["Bo."], force=True).records == 1
     assert not (tmp_path / "out.jsonl.failures.jsonl").exists()  # which was the other run's
+
+
+def test_a_forced_run_that_is_stopped_goes_on(run, tmp_path: Path, monkeypatch) -> None:
+    run("out.jsonl", ["Ann."])
+    before = (tmp_path / "out.jsonl").read_bytes()
+    stop(run, monkeypatch, force=True)
+    assert (tmp_path / "out.jsonl").read_bytes() == before
+    assert run("out.jsonl").records == 5
+    assert len(json_lines(tmp_path / "out.jsonl")) == 3
+
+
+def test_what_is_left_of_a_forced_run_is_no_run(run, tmp_path: Path, monkeypatch) -> None:
+    """Stopped while it removes what an unfinished run has done."""
+    from spacy_deeper.annotation import work_folder
+
+    stop(run, monkeypatch)
+    rmtree = work_folder.shutil.rmtree
+
+    def once(path, **options):
+        rmtree(path, **options)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(work_folder.shutil, "rmtree", once)
+        with pytest.raises(KeyboardInterrupt):
+            run("out.jsonl", force=True)
+    assert run("out.jsonl").records == 5
+    assert len(json_lines(tmp_path / "out.jsonl")) == 3
+
+
+def test_a_forced_run_into_a_folder(run, tmp_path: Path, monkeypatch) -> None:
+    run("parts", ["Ann."] * 9, to="jsonl")
+    run("parts", to="jsonl", force=True)
+    assert len(list((tmp_path / "parts").iterdir())) == 3
+
+
+def test_an_output_among_the_inputs(rules: str, code: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "Ann."}\n')
+    with pytest.raises(ValueError, match=r"\[D426\]"):
+        annotate(rules, tmp_path, tmp_path / "out.jsonl", code=code)
+    assert annotate(rules, tmp_path, tmp_path / "out.spacy", code=code).records == 1
+
+
+def test_other_code_is_another_run(run, code: Path, tmp_path: Path, monkeypatch) -> None:
+    own = tmp_path / "own.py"
+    own.write_text(code.read_text())
+    stop(run, monkeypatch, code=own)
+    own.write_text(code.read_text() + "\n# changed\n")
+    with pytest.raises(ValueError, match=r"\[D411\] .* its code differs"):
+        run("out.jsonl", code=own)
+
+
+def test_a_doc_that_an_output_can_not_hold(run, tmp_path: Path, monkeypatch) -> None:
+    """It fails, and the others do not."""
+    if not Doc.has_extension("seen"):
+        Doc.set_extension("seen", default=None)
+    pipe = Annotator._pipe
+
+    def seen(self, batch):
+        pairs = list(pipe(self, batch))
+        for _, doc in pairs:
+            doc._.seen = {1} if "Nobody" in doc.text else 1
+        return pairs
+
+    monkeypatch.setattr(Annotator, "_pipe", seen)
+    assert run("out.jsonl").failures == 2
+    assert run("out.spacy").failures == 3
+    (failed,) = [row for row in json_lines(tmp_path / "out.spacy.failures.jsonl") if row["id"] == 1]
+    assert "set" in failed["reason"]
+    assert failed["text"] == "Nobody."
+
+
+def test_a_carriage_return_in_an_entity(joint: str, tmp_path: Path) -> None:
+    nlp = spacy.blank("en")
+    doc = Doc(nlp.vocab, words=["New\rYork", "Ann"], ents=["B-Loc", "B-Per"])
+    doc._.relations = [(*doc.ents, "R", 0.5)]
+    data = OUTPUTS["triples"].encode([(Text(0, 0, doc.text, {}, "a", 1), doc)])
+    rows = list(csv.reader(io.StringIO(data.decode(), newline=""), delimiter="\t"))
+    assert [len(row) for row in rows] == [11, 11]
+    assert rows[1][1] == "New\rYork"
 
 
 def stop(run, monkeypatch, at: int = 2, **options) -> None:

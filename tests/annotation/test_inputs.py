@@ -117,10 +117,53 @@ def test_csv(tmp_path: Path) -> None:
 
 def test_a_quote_that_is_not_closed(tmp_path: Path) -> None:
     path = tmp_path / "a.tsv"
-    path.write_text('text\twho\nAnn.\tme\n"Bo\tyou\nAnn again.\tme\n')
+    path.write_text('text\twho\nAnn.\tme\n"Bo\tyou\nAnn again.\tme\n\n"Two\nlines."\tme\n')
     records = read(path)
-    assert ids_and_texts(records[:1]) == [(0, "Ann.")]
+    assert [record.text for record in records if isinstance(record, Text)] == [
+        "Ann.",
+        "Ann again.",
+        "Two\nlines.",
+    ]
+    assert [record.line for record in records] == [2, 3, 4, 6]
+    assert reasons(records) == [(3, """broken CSV: '\t' expected after '"'""")]
+    assert records[1].raw == '"Bo\tyou'
+
+
+def test_a_quote_that_takes_all_that_follows(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text('text,who\nAnn.,me\n"Bo,you\n' + "Ann again.,me\n" * 100)
+    records = read(path)
     assert reasons(records) == [(3, "broken CSV: unexpected end of data")]
+    assert records[1].raw == '"Bo,you'
+    assert len(records) == 102
+
+
+def test_capital_suffixes_and_hidden_files(tmp_path: Path) -> None:
+    (tmp_path / ".ipynb_checkpoints").mkdir()
+    for name in ("a.txt", "B.TXT", ".c.txt", ".ipynb_checkpoints/a.txt"):
+        (tmp_path / name).write_text("Ann.")
+    found = find_input(tmp_path, None, Columns())
+    assert [path.name for path in found.files] == ["B.TXT", "a.txt"]
+    assert find_input(tmp_path / "B.TXT", None, Columns()).format == "lines"
+
+
+def test_parquet_of_types_that_python_has_not(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    at = pa.array([1_600_000_000_000_000_001, None], pa.timestamp("ns"))
+    took = pa.array([5, None], pa.duration("ns"))
+    texts = ["Ann.", "Bo."]
+    parquet.write_table(pa.table({"text": texts, "at": at, "took": took}), tmp_path / "a.parquet")
+    first, second = read(tmp_path / "a.parquet")
+    assert first.meta["at"].startswith("2020-09-13 12:26:40.000000001")
+    assert first.meta["took"] in (5, "5")
+    assert second == Text(1, 1, "Bo.", {"at": None, "took": None}, str(tmp_path / "a.parquet"), 2)
+    content = bytearray((tmp_path / "a.parquet").read_bytes())
+    content[-40:-8] = b"\xff" * 32
+    (tmp_path / "b.parquet").write_bytes(content)
+    with pytest.raises(ValueError, match=r"\[D404\] .*b.parquet"):
+        find_input(tmp_path / "b.parquet", None, Columns()).count()
 
 
 def test_a_long_field(tmp_path: Path) -> None:

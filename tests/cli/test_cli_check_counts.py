@@ -1,7 +1,10 @@
 import pytest
+from spacy.tokens import Doc, DocBin, Span
+from spacy.vocab import Vocab
 from typer.testing import CliRunner
 
 from spacy_deeper.cli import app
+from spacy_deeper.relations import OVERLAPPING
 from spacy_deeper.training.convert import convert
 
 MARKUP = """[Ann](Per) left [Oslo](Loc).
@@ -53,3 +56,11 @@ def test_missing_data(tmp_path):
     result = check(tmp_path / "no.spacy", docs=1)
     assert result.exit_code == 1
     assert "[D161]" in result.stderr
+
+
+def test_entities_that_overlap_are_counted(tmp_path):
+    """As `convert --overlap spans` counts them."""
+    doc = Doc(Vocab(), words=["Ann", "Street"], ents=["B-Loc", "I-Loc"])
+    doc.spans[OVERLAPPING] = [Span(doc, 0, 1, "Per")]
+    DocBin(docs=[doc]).to_disk(tmp_path / "a.spacy")
+    assert check(tmp_path / "a.spacy", entities=2).exit_code == 0

@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 import spacy
@@ -231,3 +234,12 @@ def test_show_bad_input(tmp_path, model):
     path.write_bytes(b"\xe9")
     check_fails(run("show", model, path), "D103", path)
     check_fails(run("show", model, "-", input=b"\xe9"), "D103", "stdin")
+
+
+def test_show_bad_input_in_a_locale_that_hides_it(model):
+    command = [sys.executable, "-m", "spacy", "relations", "show", str(model), "-"]
+    env = {**os.environ, "LC_ALL": "C.UTF-8", "PYTHONUTF8": "1"}
+    done = subprocess.run(command, input=b"\xff Ann left.\n", capture_output=True, env=env)
+    assert done.returncode == 1
+    assert b"[D103]" in done.stderr
+    assert b"Traceback" not in done.stderr

@@ -225,7 +225,7 @@ def test_the_command(trained_path, quantized, docs, tmp_path: Path) -> None:
 
 def test_the_commands_errors(trained_path, tmp_path: Path) -> None:
     for arguments, code in [
-        ((trained_path, trained_path), "D456"),
+        ((trained_path, trained_path), "D181"),
         ((tmp_path / "none", tmp_path / "out"), "D160"),
     ]:
         result = run(*arguments)

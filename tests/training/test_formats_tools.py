@@ -157,6 +157,7 @@ def test_labelstudio(tmp_path, nlp):
         relation("b", "c", "bi", "Near"),
         relation("a", "c", "left", "Seen"),
         relation("a", "b", "right"),
+        relation("a", "d", "bi", "Left", "Saw"),
         {"type": "choices", "id": "x", "value": {"choices": ["good"]}},
     ]
     truth = {"ground_truth": True, "result": [region("a", 9, 13, "Oslo", "City")]}
@@ -183,9 +184,10 @@ def test_labelstudio(tmp_path, nlp):
     no_annotation = "no annotation that was not cancelled"
     assert losses == [
         ("dropped", "entities", f"{here}, result 4", "no label"),
-        ("ignored", "results", f"{here}, result 8", "no entity or relation"),
+        ("ignored", "results", f"{here}, result 9", "no entity or relation"),
         both,
         ("dropped", "relations", f"{here}, result 7", "no label"),
+        *[("dropped", "relations", f"{here}, result 8", "an argument is no entity")] * 2,
         ("dropped", "entities", f"{here}, region c", "overlaps a longer or earlier one"),
         ("ignored", "annotations", "record 2, task 9, annotation 0", "was cancelled"),
         (
@@ -264,6 +266,11 @@ def test_brat_folder(tmp_path):
     result = CliRunner().invoke(app, ["convert", str(tmp_path / "in"), str(tmp_path / "a.spacy")])
     assert result.exit_code == 0
     assert "documents: 2" in result.stdout
+    write_json(tmp_path / "in", [prodigy()])
+    result = CliRunner().invoke(app, ["convert", str(tmp_path / "in"), str(tmp_path / "b.spacy")])
+    assert result.exit_code == 1
+    assert "[D102]" in result.stderr
+    assert "brat, prodigy" in result.stderr
 
 
 def bad_span(**changes):
@@ -402,6 +409,7 @@ BAD_BRAT = {
     "no offsets": ("T9\tLoc\tOslo\n", "D141", "line 11"),
     "no integer": ("T9\tLoc 1 x\tOslo\n", "D141", "line 11"),
     "negative": ("T9\tLoc -1 4\tOslo\n", "D141", "line 11"),
+    "no id": ("\tLoc 1 2\tOslo\n", "D141", "line 11"),
     "no arguments": ("R9\tLeft\n", "D141", "line 11"),
     "one argument": ("R9\tLeft Arg1:T1\n", "D141", "line 11"),
     "other roles": ("R9\tLeft Arg1:T1 Arg3:T2\n", "D141", "line 11"),

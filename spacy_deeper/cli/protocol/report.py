@@ -3,7 +3,7 @@ from typing import Annotated
 
 import typer
 
-from .._util import one_line_errors, say_good
+from .._util import one_line_errors, say_good, say_warning
 
 
 def report_cli(
@@ -21,11 +21,17 @@ def report_cli(
 ) -> None:
     """Turn results files into tables, mean ± standard deviation, and pictures."""
     from ...protocols.report import render
-    from ...protocols.results import find_results, read_results
+    from ...protocols.results import find_results, is_begun, read_results
     from ...training.convert import write_atomically
 
     with one_line_errors():
-        contents = [read_results(path) for path in find_results(results)]
+        paths = find_results(results)
+        begun = {path for path in paths if path not in results and is_begun(path)}
+        if begun == {*paths}:
+            begun.clear()  # reading them says what is wrong
+        for path in sorted(begun):
+            say_warning(f"Left out {path}: it has no finished run yet")
+        contents = [read_results(path) for path in paths if path not in begun]
         pictures: list[str | None] = [None] * len(contents)
         if with_plots:
             from ...protocols.plots import plot

@@ -45,6 +45,8 @@ def parse(source: Source, report: Report) -> Iterator[Record]:
         id, _, rest = line.partition("\t")
         if not line.strip():
             continue
+        if not id:
+            raise _bad_line(at, line)
         if id in record.entities:
             raise ValueError(Errors.D123.format(where=at, id=id))
         if id[0] == "T":

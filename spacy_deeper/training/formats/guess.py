@@ -53,14 +53,16 @@ def find_files(folder: Path, name: str | None) -> tuple[list[Source], str]:
         if path.is_file()
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )
-    if name is None and any(path.suffix == ".ann" for path in paths):
-        name = "brat"
     if name is not None:
         suffixes = FORMATS[check_name(name)].suffixes
         sources = [Source.of(path) for path in paths if path.suffix.lower() in suffixes]
     else:
         known = {suffix for fmt in FORMATS.values() for suffix in fmt.suffixes}
-        sources = [Source.of(path) for path in paths if path.suffix.lower() in known]
+        # brat's texts are read with their annotations; the rest of its files are settings.
+        brat = {path.with_suffix(".txt") for path in paths if path.suffix == ".ann"}
+        sources = [
+            Source.of(path) for path in paths if path.suffix.lower() in known and path not in brat
+        ]
         # Settings in JSON may lie beside the data, such as SpERT's types.
         names = sorted(
             {
@@ -72,6 +74,7 @@ def find_files(folder: Path, name: str | None) -> tuple[list[Source], str]:
         if len(names) > 1:
             raise ValueError(Errors.D102.format(path=folder, known=", ".join(names)))
         name = names[0] if names else None
+        sources = [source for source in sources if name and source.suffix in FORMATS[name].suffixes]
     if name is None or not sources:
         raise ValueError(Errors.D104.format(path=folder))
     return sources, name

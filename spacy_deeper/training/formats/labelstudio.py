@@ -51,9 +51,10 @@ def parse(source: Source, report: Report) -> Iterator[Record]:
                     place = at.within(f"result {i}")
                     reason = "no entity or relation"
                     report.ignored(place, "results", f"type {item['type']}", reason)
+            regions = {item.get("id") for item in annotation["result"]}
             for i, item in enumerate(annotation["result"]):
                 if item["type"] == "relation":
-                    _add_relations(record, item, f"result {i}", report)
+                    _add_relations(record, item, regions, f"result {i}", report)
             yield record
 
 
@@ -123,7 +124,9 @@ def _find(text: str, value: dict[str, Any], at: Place, report: Report) -> tuple[
     )
 
 
-def _add_relations(record: Record, item: dict[str, Any], name: str, report: Report) -> None:
+def _add_relations(
+    record: Record, item: dict[str, Any], regions: set[Any], name: str, report: Report
+) -> None:
     at = record.at.within(name)
     check_keys(item, RELATION, at, RELATION_OPTIONAL)
     head, tail = item["from_id"], item["to_id"]
@@ -133,6 +136,11 @@ def _add_relations(record: Record, item: dict[str, Any], name: str, report: Repo
     labels = _get_labels(item, at)
     if not labels:
         report.dropped(at, "relations", f"{head} → {tail}", "no label", read=1)
+    if any(end in regions and end not in record.entities for end in (head, tail)):
+        for label in labels:  # a region without a label, or an image's
+            text = f"{head} --{label}--> {tail}"
+            report.dropped(at, "relations", text, "an argument is no entity", read=1)
+        return
     for label in labels:
         if direction != "left":
             record.relations.append(Link(head, tail, label, name))

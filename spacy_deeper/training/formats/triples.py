@@ -1,12 +1,12 @@
 """Relations alone, one on each line: a table for spreadsheets (CSV), or JSON lines."""
 
-import csv
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from spacy.tokens import Doc
 
+from ...compat import write_csv_row
 from ..records import writable
 from ..report import Place, Report
 
@@ -22,9 +22,9 @@ def write(docs: Iterator[Doc], path: Path, report: Report) -> None:
                 json.dumps(row, ensure_ascii=False) + "\n" for row in _rows(docs, report)
             )
             return
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(_rows(docs, report))
+        write_csv_row(file, COLUMNS)
+        for row in _rows(docs, report):
+            write_csv_row(file, row.values())
 
 
 def _rows(docs: Iterator[Doc], report: Report) -> Iterator[dict[str, object]]:

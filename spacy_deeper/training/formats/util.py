@@ -63,7 +63,7 @@ class Source(NamedTuple):
 
     def text(self) -> str:
         """Read the text, with or without a byte order mark, with its line ends as they are."""
-        return _decode(self.bytes(), self).removeprefix(BOM)
+        return decode(self.bytes(), self).removeprefix(BOM)
 
     def lines(self) -> Iterator[tuple[int, str]]:
         """Read line by line, with their numbers and without their ends."""
@@ -78,7 +78,7 @@ class Source(NamedTuple):
                     at = self.at(f"line {number}")
                     if len(line) > MAX_LINE:
                         raise ValueError(Errors.D127.format(where=at, limit=MAX_LINE))
-                    text = _decode(line, at)
+                    text = decode(line, at)
                     text = text.removeprefix(BOM) if number == 1 else text
                     yield number, text.removesuffix("\n").removesuffix("\r")
         except OSError as err:
@@ -93,7 +93,8 @@ def read_text(path: Path) -> str:
     return Source.of(path).text().replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _decode(data: bytes, at: object) -> str:
+def decode(data: bytes, at: object) -> str:
+    """Read bytes as UTF-8, or complain of the place they are from."""
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as err:
