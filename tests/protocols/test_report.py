@@ -216,7 +216,7 @@ def test_the_command(results, tmp_path: Path):
     result = CliRunner().invoke(app, ["report", str(tmp_path / "in"), "-o", str(page)])
     assert result.exit_code == 0, result.output
     assert page.read_text("utf-8").count("## A title") == 2
-    assert "search.json: it has no finished run" in result.output
+    assert "search.json: it has no finished run" in result.stderr
     for name in ("page-1.png", "page-2.png"):
         assert f"]({name})" in text
         assert (page.parent / name).read_bytes().startswith(b"\x89PNG")
