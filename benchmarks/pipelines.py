@@ -44,6 +44,8 @@ def fine_tuned(config: Config) -> Config:
         Config(config).to_disk(path, interpolate=False)
         merged = merge_configs(path, CONFIGS / "conll04_finetune.cfg")
     merged["initialize"]["after_init"] = None  # fresh layers are as fast
+    # Batches come once here, as those of other trainings do.
+    merged["components"]["tok2vec"]["model"]["embed"]["adversarial"] = 0.0
     return merged
 
 

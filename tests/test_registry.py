@@ -10,6 +10,7 @@ GROUPS = {
     "spacy_factories": "factories",
     "spacy_architectures": "architectures",
     "spacy_scorers": "scorers",
+    "spacy_batchers": "batchers",
     "spacy_callbacks": "callbacks",
     "spacy_cli": "cli",
     "thinc_layers": "layers",
@@ -38,6 +39,7 @@ PUBLIC = {
         "spacy_deeper.TwoLayerScorer.v1",
     },
     "optimizers": {"spacy_deeper.Layered.v1", "spacy_deeper.NAdam.v1"},
+    "batchers": {"spacy_deeper.batch_twice.v1"},
     "callbacks": {
         "spacy_deeper.name_parameters.v1",
         "spacy_deeper.start_from.v1",
