@@ -96,7 +96,7 @@ def plain_text(nlp: Language, example: Example) -> plain.Text:
     embed = nlp.get_pipe("tok2vec").model.layers[0]
     gold = GoldEntities(example)
     tagger, scorer = nlp.get_pipe("crf_ner"), nlp.get_pipe("relation_scorer")
-    rows = scorer._entities(gold.spans, gold, strict=True)
+    rows = scorer._entities(gold.spans, gold)
     relations = torch.zeros(len(rows), len(rows), len(scorer.labels))
     for head, tail, label in gold.relations:
         relations[head, tail, scorer.labels.index(label)] = 1

@@ -548,8 +548,8 @@ class Errors(metaclass=ErrorsWithCodes):
         "past them."
     )
     D426 = (
-        "The output {path} is in the input folder {input}: the next run would read it, too. Write "
-        "it elsewhere."
+        "The output {path} is in the input folder {input}: what is written there would be read, "
+        "too. Write it elsewhere."
     )
 
     # D45x: quantized pipelines

@@ -16,7 +16,7 @@ from ..errors import Errors
 from . import local, on_ray
 from .annotator import Part, Settings, code_identity, model_identity
 from .chunks import Chunks
-from .inputs import FORMATS, Columns, find_input
+from .inputs import Columns, find_input
 from .outputs import OUTPUTS, find_output
 from .work_folder import WorkFolder, totals
 
@@ -117,8 +117,7 @@ def annotate(
         return records
 
     to = find_output(output, to)
-    reads_output = OUTPUTS[to].suffix in FORMATS[source.format].suffixes
-    if reads_output and input.is_dir() and output.resolve().is_relative_to(input.resolve()):
+    if input.is_dir() and output.resolve().is_relative_to(input.resolve()):
         raise ValueError(Errors.D426.format(path=output, input=input))
     if threads is None and (engine == "ray" or n_process > 1):
         threads = 1 if engine == "ray" else max(1, n_cores() // n_process)

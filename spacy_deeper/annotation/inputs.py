@@ -266,25 +266,28 @@ class CsvLines:
     """The lines of a file, from which a reader of CSV may take too many for one row."""
 
     def __init__(self, path: Path) -> None:
-        self._lines = _lines(path)
-        self._returned: list[tuple[int, str]] = []
-        self.taken: list[tuple[int, str]] = []
+        self._lines = (line for _, line in _lines(path))
+        self._returned: list[str] = []
+        self.first = 1  # number of the row's first line
+        self.taken: list[str] = []
 
     def __iter__(self) -> "CsvLines":
         return self
 
     def __next__(self) -> str:
-        pair = self._returned.pop() if self._returned else next(self._lines)
-        self.taken.append(pair)
-        return pair[1]
+        line = self._returned.pop() if self._returned else next(self._lines)
+        self.taken.append(line)
+        return line
 
     def next_row(self) -> None:
         """Begin a row."""
-        self.taken.clear()
+        self.first += len(self.taken)
+        self.taken = []
 
     def give_back(self) -> None:
         """Give back the row's lines but for the first."""
         self._returned.extend(reversed(self.taken[1:]))
+        del self.taken[1:]
 
 
 def _read_csv(path: Path, columns: Columns) -> Iterator[Row]:
@@ -308,18 +311,19 @@ def _read_csv(path: Path, columns: Columns) -> Iterator[Row]:
         try:
             values = next(rows, None)
         except csv.Error as err:
-            number, line = lines.taken[0]
-            yield Row(number, line.rstrip("\r\n"), f"broken CSV: {err}")
-            lines.give_back()  # a quote that is not closed may have taken all that follow
-            rows = reader()
+            if str(err).startswith(("unexpected end", "field larger")):
+                lines.give_back()  # a quote that is never closed has taken all that follow
+                rows = reader()
+            row = "".join(lines.taken).rstrip("\r\n")
+            yield Row(lines.first, row, f"broken CSV: {err}")
             continue
         if values is None:
             return
         if len(values) == len(header):
-            yield Row(lines.taken[0][0], dict(zip(header, values, strict=True)))
+            yield Row(lines.first, dict(zip(header, values, strict=True)))
         elif values:  # and not a blank line
             problem = f"{len(values)} fields, where the header has {len(header)}"
-            yield Row(lines.taken[0][0], values, problem)
+            yield Row(lines.first, values, problem)
 
 
 def _read_parquet(path: Path, columns: Columns) -> Iterator[Row]:
@@ -342,7 +346,12 @@ def _values(path: Path, column: Any) -> list[Any]:
         try:
             values: list[Any] = (column if to is None else column.cast(to)).to_pylist()
             return values
-        except (ValueError, NotImplementedError, KeyError) as err:  # also pyarrow's own
+        except (
+            ValueError,
+            OverflowError,
+            NotImplementedError,
+            KeyError,
+        ) as err:  # also pyarrow's own
             problem = problem or err
     raise ValueError(Errors.D404.format(path=path, problem=problem))
 

@@ -133,6 +133,7 @@ class WorkFolder:
                 if self.output.is_dir():
                     self._check_replaceable()
                     shutil.rmtree(self.output)
+                self.output.unlink(missing_ok=True)
                 os.replace(parts, self.output)
                 _sync(self.output.parent)
             self._save_manifest(manifest)

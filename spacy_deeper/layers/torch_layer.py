@@ -151,8 +151,8 @@ def predict(shim: Any, inputs: ArgsKwargs) -> Any:
     """
     import torch
 
-    if shim._model.training:
-        shim._model.eval()
+    # In any case: another thread may have put the whole there, and not yet all of its parts.
+    shim._model.eval()
     mixed = torch.autocast("cuda") if shim._mixed_precision else nullcontext()
     with torch.no_grad(), mixed:
         return shim._model(*inputs.args, **inputs.kwargs)

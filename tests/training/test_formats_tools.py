@@ -263,6 +263,8 @@ def test_brat_folder(tmp_path):
     write_brat(tmp_path / "in", "Ann met Bo.", "T1\tPer 0 3\tAnn\nT2\tPer 8 10\tBo\n")
     write_brat(tmp_path / "in", "Hm.", "", "b")
     (tmp_path / "in" / "annotation.conf").write_text("[entities]\nPer\n")
+    (tmp_path / "in" / "README.txt").write_text("Read [me](you).\n")
+    (tmp_path / "in" / "stats.json").write_text('{"a": 1}')
     result = CliRunner().invoke(app, ["convert", str(tmp_path / "in"), str(tmp_path / "a.spacy")])
     assert result.exit_code == 0
     assert "documents: 2" in result.stdout

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,19 +58,18 @@ def find_files(folder: Path, name: str | None) -> tuple[list[Source], str]:
         sources = [Source.of(path) for path in paths if path.suffix.lower() in suffixes]
     else:
         known = {suffix for fmt in FORMATS.values() for suffix in fmt.suffixes}
-        # brat's texts are read with their annotations; the rest of its files are settings.
-        brat = {path.with_suffix(".txt") for path in paths if path.suffix == ".ann"}
-        sources = [
-            Source.of(path) for path in paths if path.suffix.lower() in known and path not in brat
-        ]
-        # Settings in JSON may lie beside the data, such as SpERT's types.
-        names = sorted(
-            {
-                guess(source)
-                for source in sources
-                if not (source.suffix in JSON and holds_one_object(source))
-            }
-        )
+        sources = [Source.of(path) for path in paths if path.suffix.lower() in known]
+        brat = any(source.suffix == ".ann" for source in sources)
+        found = set()
+        for source in sources:
+            # Beside the data may be settings in JSON, such as SpERT's types, and brat's texts.
+            if (source.suffix in JSON and holds_one_object(source)) or (
+                brat and source.suffix == ".txt"
+            ):
+                continue
+            with suppress(ValueError) if brat else nullcontext():
+                found.add(guess(source))
+        names = sorted(found)
         if len(names) > 1:
             raise ValueError(Errors.D102.format(path=folder, known=", ".join(names)))
         name = names[0] if names else None
