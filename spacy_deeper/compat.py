@@ -1,6 +1,7 @@
 """What today's libraries have, and those of spaCy 3.3, which AllenNLP needs, have not.
 
-The rest of the package is written for today's. Without spaCy 3.3 this can go.
+The rest of the package is written for today's. Without spaCy 3.3 this can go, and `write_csv_row`
+without Python 3.12.
 """
 
 import csv

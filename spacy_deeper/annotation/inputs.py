@@ -346,12 +346,8 @@ def _values(path: Path, column: Any) -> list[Any]:
         try:
             values: list[Any] = (column if to is None else column.cast(to)).to_pylist()
             return values
-        except (
-            ValueError,
-            OverflowError,
-            NotImplementedError,
-            KeyError,
-        ) as err:  # also pyarrow's own
+        # pyarrow's own are some of these, too.
+        except (ValueError, OverflowError, NotImplementedError, KeyError) as err:
             problem = problem or err
     raise ValueError(Errors.D404.format(path=path, problem=problem))
 

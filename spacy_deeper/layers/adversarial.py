@@ -10,7 +10,6 @@ Theirs have a length of ε; as a share of |X| one value fits any encoder.
 """
 
 import warnings
-from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -24,7 +23,7 @@ from ..errors import Errors, Warnings
 
 EmbedT = Model[list[Doc], list[Floats2d]]
 BatchT = tuple[int, tuple[bytes, ...]]
-ChangesT = OrderedDict[BatchT, list[Floats2d]]
+ChangesT = dict[BatchT, list[Floats2d]]
 
 # Batches whose second time is awaited: one, or what [training] accumulate_gradient makes of one.
 AWAITED = 16
@@ -41,7 +40,7 @@ def Adversarial(embed: EmbedT, size: float) -> EmbedT:
     """
     if not 0.0 <= size < 1.0:
         raise ValueError(Errors.D232.format(size=size))
-    changes: ChangesT = OrderedDict()
+    changes: ChangesT = {}
     return Model(
         "adversarial",
         partial(forward, changes),

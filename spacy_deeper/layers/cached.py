@@ -123,7 +123,9 @@ class VectorCache:
 
     def activate(self, layer: Model) -> None:
         """Begin to remember a layer's arrays."""
-        if not self.active and self._disk_settings is not None:
+        if self.active:
+            return
+        if self._disk_settings is not None:
             folder, fingerprint = self._disk_settings
             self.disk = DiskCache(folder, fingerprint(layer), layer.ops)
         self.active = True
