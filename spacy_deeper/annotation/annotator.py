@@ -11,6 +11,7 @@ from spacy.util import get_package_path, is_package, load_model, minibatch
 
 from ..devices import bf16, bound_kernels, has_bf16, return_memory, use_gpu
 from ..errors import Errors
+from ..files import sha256sum
 from ..relations import get_relations
 from .chunks import Chunk
 from .inputs import Failure, Text
@@ -183,7 +184,7 @@ def model_identity(name: str) -> str:
 def code_identity(path: Path) -> str:
     """RETURNS (str): A hash of a Python file; nothing if it can't be read, which loading says."""
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return sha256sum(path)
     except OSError:
         return ""
 

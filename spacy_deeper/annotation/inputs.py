@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import Errors
+from ..files import visible_files
 from .plain import escaped, is_unicode, plain
 
 BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"
@@ -172,11 +173,7 @@ def find_input(path: Path, format: str | None, columns: Columns) -> Input:
     if not path.is_dir():
         raise ValueError(Errors.D401.format(path=path))
     names = [format] if format else [name for name in FORMATS if name != "lines"]
-    visible = [
-        at
-        for at in path.rglob("*")
-        if not any(part.startswith(".") for part in at.relative_to(path).parts)
-    ]
+    visible = visible_files(path)
     found = {
         name: files
         for name in names
@@ -186,7 +183,6 @@ def find_input(path: Path, format: str | None, columns: Columns) -> Input:
         what = " and ".join(found) or "none"
         raise ValueError(Errors.D402.format(path=path, found=what, known=", ".join(FORMATS)))
     ((format, files),) = found.items()
-    files = sorted(at for at in files if at.is_file())
     return Input(path, tuple(files), format, columns)
 
 

@@ -1,6 +1,5 @@
 """The files that ELMo is published in: `options.json`, and `weights.hdf5` with its variables."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import numpy
 from numpy.typing import NDArray
 
 from ..errors import Errors
+from ..files import sha256sum
 
 Arrays = dict[str, NDArray[numpy.float32]]
 ACTIVATIONS = ("relu", "tanh")
@@ -138,12 +138,8 @@ def check_file(what: str, path: Path) -> None:
         raise FileNotFoundError(Errors.D240.format(what=what, path=path))
 
 
-def check_sum(path: Path, sha256: str) -> None:
+def check_sum(path: Path, expected: str) -> None:
     """Raise if a file's SHA-256 is another one."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(2**20):
-            digest.update(block)
-    if digest.hexdigest() != sha256.lower():
-        found = digest.hexdigest()
-        raise ValueError(Errors.D242.format(path=path, found=found, expected=sha256))
+    found = sha256sum(path)
+    if found != expected.lower():
+        raise ValueError(Errors.D242.format(path=path, found=found, expected=expected))

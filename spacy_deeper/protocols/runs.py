@@ -9,6 +9,7 @@ import srsly
 from thinc.api import Config
 
 from ..errors import Errors
+from ..files import sha256sum
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,6 @@ START = "spacy_deeper.start_from.v1"
 def file_hash(path: Path) -> str:
     """RETURNS (str): The SHA-256 of a file's content."""
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return sha256sum(path)
     except OSError as err:
         raise ValueError(Errors.D161.format(path=path, problem=err.strerror)) from None

@@ -36,9 +36,6 @@ class Scheme(Protocol):
     def tags_to_spans(self, tags: NDArray[numpy.int64]) -> list[tuple[int, int, int]]:
         """Return the (start, end, label number) spans of a well-formed tag sequence, (n,)."""
 
-    def tag_names(self, labels: list[str]) -> list[str]:
-        """Return the tags in readable form."""
-
     def legal_starts(self, tags: int) -> NDArray[numpy.bool_]:
         """Return which of the `tags` tags may begin a text, (K,)."""
 

@@ -4,8 +4,6 @@
 0 is O; 1 + 4k to 4 + 4k are B, I, L and U of label k.
 """
 
-from collections.abc import Sequence
-
 import numpy
 from numpy.typing import NDArray
 
@@ -35,11 +33,6 @@ def entity(label: int, length: int) -> NDArray[numpy.int64]:
     tags = numpy.full(length, tag("I", label), dtype="int64")
     tags[0], tags[-1] = tag("B", label), tag("L", label)
     return tags
-
-
-def tag_names(labels: Sequence[str]) -> list[str]:
-    """Return the tags in readable form: `["O", "B-Loc", "I-Loc", "L-Loc", "U-Loc", ...]`."""
-    return ["O", *(f"{part}-{label}" for label in labels for part in PARTS)]
 
 
 def legal_starts(tags: int) -> NDArray[numpy.bool_]:

@@ -3,7 +3,6 @@
 0 is O, 1 + 2k begins and 2 + 2k continues an entity of label k.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy
@@ -51,11 +50,6 @@ def with_labels(tags: Any, numbers: Any) -> Any:
     """Return tags that are B or I as `tags` are, with other labels, numbered as above."""
     inside = (tags % 2 == 0).astype(tags.dtype)
     return (2 * numbers - 1 + inside) * (numbers > 0)
-
-
-def tag_names(labels: Sequence[str]) -> list[str]:
-    """Return the tags in readable form: `["O", "B-Loc", "I-Loc", ...]`."""
-    return ["O", *(f"{prefix}-{label}" for label in labels for prefix in "BI")]
 
 
 def legal_starts(tags: int) -> NDArray[numpy.bool_]:

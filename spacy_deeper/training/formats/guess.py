@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import Errors
+from ...files import visible_files
 from . import FORMATS, JSON
 from .util import Source, holds_one_object, json_records
 
@@ -47,12 +48,7 @@ def find_files(folder: Path, name: str | None) -> tuple[list[Source], str]:
 
     If the format is not named, it is guessed, and must be the same for all files.
     """
-    paths = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
+    paths = visible_files(folder)
     if name is not None:
         suffixes = FORMATS[check_name(name)].suffixes
         sources = [Source.of(path) for path in paths if path.suffix.lower() in suffixes]
