@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from wasabi import MarkdownRenderer
 
@@ -12,6 +12,18 @@ from .summary import F_SCORES, Row, summarize
 METRICS = {"p": "P", "r": "R", "f": "F1"}
 #: So many rows of a large grid are shown, the best ones.
 MAX_ROWS = 12
+
+
+class Table(NamedTuple):
+    """A table of texts, for a page or a terminal."""
+
+    header: tuple[str, ...]
+    data: Sequence[tuple[str, ...]]
+
+    @property
+    def aligns(self) -> list[Literal["l", "r"]]:
+        """Names to the left, numbers to the right."""
+        return ["r" if column else "l" for column in range(len(self.header))]
 
 
 def render(results: Sequence[dict[str, Any]], title: str, pictures: Sequence[str | None]) -> str:
@@ -32,12 +44,13 @@ def render(results: Sequence[dict[str, Any]], title: str, pictures: Sequence[str
     for result, picture in zip(results, pictures, strict=True):
         md.add(md.title(2, result["title"]))
         md.add(describe(result))
-        if result["protocol"] == "search":
-            md.add(settings_table(md, result))
-        else:
-            md.add(score_table(md, result))
+        md.add(_markdown(md, main_table(result)))
+        if result["protocol"] != "search":
+            n_rows = len(summarize(result["runs"]))
+            if n_rows > len(_shown(result)):
+                md.add(f"The {MAX_ROWS} best by relations, of {n_rows}.")
             if len({run["row"] for run in result["runs"]}) == 1:
-                md.add(precision_table(md, result))
+                md.add(_markdown(md, precision_table(result)))
         if picture is not None:
             md.add(f"![{result['title']}]({picture})")
     return str(md.text) + "\n"
@@ -80,8 +93,13 @@ def _environment(item: dict[str, Any]) -> str:
     return f"on {machine['cpu']}{threads}, with Python {machine['python']}, {packages}"
 
 
-def settings_table(md: MarkdownRenderer, result: dict[str, Any]) -> str:
-    """RETURNS (str): The best settings of a search beside those of its first trial."""
+def main_table(result: dict[str, Any]) -> Table:
+    """RETURNS (Table): What a results file says first: the settings of a search, or F1 by row."""
+    return settings_table(result) if result["protocol"] == "search" else score_table(result)
+
+
+def settings_table(result: dict[str, Any]) -> Table:
+    """RETURNS (Table): The best settings of a search beside those of its first trial."""
     best = result["best"]
     first = next(trial for trial in result["trials"] if trial["state"] == "complete")
     importances = result["importances"] or {}
@@ -103,32 +121,33 @@ def settings_table(md: MarkdownRenderer, result: dict[str, Any]) -> str:
         f"trial {first['number']}, the first",
         "importance",
     )
-    return md.table(data, header, aligns=("l", "r", "r", "r"))
+    return Table(header, data)
 
 
-def score_table(md: MarkdownRenderer, result: dict[str, Any]) -> str:
-    """RETURNS (str): F1 by row, with the paper's figures below each row."""
+def _shown(result: dict[str, Any]) -> list[Row]:
+    """Of a grid the best rows are of interest; of variants, all that were asked for."""
     rows = summarize(result["runs"])
-    note = ""
-    # Of a grid the best are of interest; of variants, all that were asked for.
     if len(rows) > MAX_ROWS and result["protocol"] == "depths":
         rows = sorted(rows, key=lambda row: -row.score("rel_micro_f").mean)[:MAX_ROWS]
-        note = f"\n\nThe {MAX_ROWS} best by relations, of {len(summarize(result['runs']))}."
+    return rows
+
+
+def score_table(result: dict[str, Any]) -> Table:
+    """RETURNS (Table): F1 by row, with the paper's figures below each row."""
     paper = TABLES.get(result.get("paper") or "", {})
     data = []
-    for row in rows:
+    for row in _shown(result):
         found = [str(row.score(key)) for key in F_SCORES]
         data.append((_name(row), str(len(row.runs)), f"{row.n_parameters:,}", *found))
         figures = paper.get(row.name, {})
         if figures and row.part == "all":
             theirs = [f"{figures[key]:.1f}" if key in figures else "" for key in F_SCORES]
             data.append((f"— the paper, on test ({SETTING})", "", "", *theirs))
-    header = ("", "runs", "parameters", *F_SCORES.values())
-    return md.table(data, header, aligns=("l", *"r" * (len(header) - 1))) + note
+    return Table(("", "runs", "parameters", *F_SCORES.values()), data)
 
 
-def precision_table(md: MarkdownRenderer, result: dict[str, Any]) -> str:
-    """RETURNS (str): Precision, recall and F1 of a protocol with one row."""
+def precision_table(result: dict[str, Any]) -> Table:
+    """RETURNS (Table): Precision, recall and F1 of a protocol with one row."""
     paper = TABLES.get(result.get("paper") or "", {})
     data = []
     for row in summarize(result["runs"]):
@@ -142,7 +161,11 @@ def precision_table(md: MarkdownRenderer, result: dict[str, Any]) -> str:
     header = ["", *METRICS.values()]
     if paper:
         header += [f"the paper's {metric}" for metric in METRICS.values()]
-    return md.table(data, header, aligns=("l", *"r" * (len(header) - 1)))
+    return Table(tuple(header), data)
+
+
+def _markdown(md: MarkdownRenderer, table: Table) -> str:
+    return md.table(table.data, table.header, aligns=table.aligns)
 
 
 def _name(row: Row) -> str:

@@ -82,6 +82,7 @@ def real(inputs):
     assert result.exit_code == 0, result.output
     assert "2 runs are in my results/results.json" in result.stdout
     assert re.search(r"seeds-seed-0: entities .* relations .* min\n", result.output)
+    assert re.search(r"\nSeeds +2( +[\d,.]+){2} ± ", result.stdout)
     return inputs / "my results" / RESULTS
 
 

@@ -30,6 +30,7 @@ result = {
     **job["run"],
     "fingerprint": job["fingerprint"],
     "seconds": 1,
+    "n_parameters": 1,
     "scores": {"all": scores},
 }
 write("result.json", json.dumps(result))

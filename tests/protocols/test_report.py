@@ -1,5 +1,6 @@
 """Results files become the right numbers in Markdown, and pictures."""
 
+import re
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -210,7 +211,10 @@ def test_the_command(results, tmp_path: Path):
     result = CliRunner().invoke(app, ["report", str(tmp_path / "in"), "-o", str(page), "--plots"])
     assert result.exit_code == 0, result.output
     text = page.read_text("utf-8")
-    assert text.count("## A title") == 2
+    assert text.count("## A title") == result.stdout.count(" A title =") == 2
+    first_row = text[text.index("\n| --") + 1 :].splitlines()[1]
+    printed = " +".join(re.escape(cell.strip()) for cell in first_row.strip("| ").split("|"))
+    assert len(re.findall(f"\n{printed}", result.stdout)) == 2
     for begun in ({"protocol": "search", "best": None}, {"protocol": "seeds", "runs": []}):
         srsly.write_json(tmp_path / "in" / f"{begun['protocol']}.json", begun)
     result = CliRunner().invoke(app, ["report", str(tmp_path / "in"), "-o", str(page)])

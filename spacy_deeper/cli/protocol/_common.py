@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
+from wasabi import table
+from wasabi.util import locale_escape
 
 from ...errors import Errors
 from ...protocols.paper import TABLES
@@ -90,8 +92,20 @@ def train_all(
         for run in {run.row: run for run in runs}.values():
             check_config(path, config, run)
         about = {**about, **split}
-        run_protocol(protocol, runs, output, options, n_process, about=about, silent=False)
+        results = run_protocol(
+            protocol, runs, output, options, n_process, about=about, silent=False
+        )
+    print_table(results)
     say_good(f"{len(runs)} runs are in {output / RESULTS}")
+
+
+def print_table(results: dict[str, Any]) -> None:
+    """Print what a report shows first of a protocol's results."""
+    from ...protocols.report import main_table
+
+    header, data = found = main_table(results)
+    shown = table(data, header=header, divider=True, aligns=found.aligns, max_col=60)
+    typer.echo(locale_escape(shown))  # ± is not in every terminal's alphabet
 
 
 def read_protocol_config(path: Path, ctx: typer.Context) -> "Config":

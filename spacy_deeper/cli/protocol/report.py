@@ -2,6 +2,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from wasabi import msg
 
 from .._util import one_line_errors, say_good, say_warning
 
@@ -19,10 +20,11 @@ def report_cli(
         bool, typer.Option("--plots", help="Draw a picture for each beside it; needs matplotlib")
     ] = False,
 ) -> None:
-    """Turn results files into tables, mean ± standard deviation, and pictures."""
+    """Print results files as tables, mean ± standard deviation, and write a page with pictures."""
     from ...protocols.report import render
     from ...protocols.results import find_results, is_begun, read_results
     from ...training.convert import write_atomically
+    from ._common import print_table
 
     with one_line_errors():
         paths = find_results(results)
@@ -32,6 +34,9 @@ def report_cli(
         for path in sorted(begun):
             say_warning(f"Left out {path}: it has no finished run yet")
         contents = [read_results(path) for path in paths if path not in begun]
+        for content in contents:
+            msg.divider(content["title"])
+            print_table(content)
         pictures: list[str | None] = [None] * len(contents)
         if with_plots:
             from ...protocols.plots import plot

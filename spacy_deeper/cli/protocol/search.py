@@ -5,7 +5,16 @@ import typer
 
 from ...errors import Errors
 from .._util import one_line_errors, say_good
-from ._common import ConfigFile, GpuId, NProcess, Output, Title, Train, read_protocol_config
+from ._common import (
+    ConfigFile,
+    GpuId,
+    NProcess,
+    Output,
+    Title,
+    Train,
+    print_table,
+    read_protocol_config,
+)
 
 if TYPE_CHECKING:
     from thinc.api import Config
@@ -94,6 +103,7 @@ def search_cli(
             results = search.run(trials, timeout)
     say_good(f"{len(results['trials'])} trials are in {output / RESULTS}")
     if results["best"]:
+        print_table(results)
         merge = f"merge-config {config} {output / BEST} final.cfg"
         say_good(f"A config with the best settings: python -m spacy relations {merge}")
 
