@@ -7,6 +7,7 @@ is a run in a process of its own: it prints the most MiB that it and a worker of
 
 import json
 import sys
+from collections.abc import Iterator
 from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
@@ -27,8 +28,8 @@ WORDS = 300_000
 DOCUMENTS = 2_000
 SPEED = """A thread for each process; always by the wall clock, and with the loading of the model.
 It takes a machine with two free cores: otherwise it measures what else runs there. `encoder alone`
-is the forward pass of the frozen encoder over the documents, sorted by length, in one process with
-as many threads."""
+is the forward pass of the frozen encoder over the first of them, sorted by length, in one process
+with as many threads."""
 MEMORY = f"""The most MiB that the main process had, that the larger one of {PROCESSES} workers had,
 and what all of them had at most. Each document has a word that no other has."""
 
@@ -46,19 +47,30 @@ def speed(setup: Setup, model: Path) -> Table:
     per_doc = sum(map(len, setup.docs)) / len(setup.docs)
     number = round((1_000 if setup.quick else WORDS) / per_doc)
     texts = write(model.with_name("texts.txt"), setup.docs, number)
+    first = sorted(lines(setup.docs, len(setup.docs)), key=len)
+    encoder = bare_encoder(setup.frozen, first)
     words = 0
 
-    def once(n_process: int) -> None:
+    def annotating(n_process: int) -> None:
         nonlocal words
-        words = annotated(model, texts, n_process).words
+        with threads(1):
+            words = annotated(model, texts, n_process).words
 
-    with threads(1):
-        functions = {str(n): partial(once, n) for n in (1, PROCESSES)}
-        seconds = Timer(setup.timer.repeats, warm_up=0).compare(functions)
+    def encoding(n_threads: int) -> None:
+        with threads(n_threads):
+            encoder()
+
+    encoding(1)  # what is made once does not count
+    numbers = (1, PROCESSES)
+    ours = {f"ours {n}": partial(annotating, n) for n in numbers}
+    alone = {f"encoder {n}": partial(encoding, n) for n in numbers}
+    seconds = Timer(setup.timer.repeats, warm_up=0).compare(ours | alone)
+    n_words = sum(len(setup.frozen.make_doc(text)) for text in first)
     rows = []
-    for n, s in seconds.items():
-        ours, encoder = words / s, encoder_speed(setup, int(n))
-        rows.append([int(n), number, words, s, ours, seconds["1"] / s, encoder, ours / encoder])
+    for n in numbers:
+        s, theirs = seconds[f"ours {n}"], n_words / seconds[f"encoder {n}"]
+        gain = seconds["ours 1"] / s
+        rows.append([n, number, words, s, words / s, gain, theirs, words / s / theirs])
     columns = [
         "processes",
         "documents",
@@ -70,17 +82,6 @@ def speed(setup: Setup, model: Path) -> Table:
         "ours / encoder",
     ]
     return Table("Annotating with processes", columns, rows, SPEED)
-
-
-def encoder_speed(setup: Setup, n_threads: int) -> float:
-    """Return the words per second of the encoder alone."""
-    texts = sorted((doc.text for doc in setup.docs), key=len)
-    n_words = sum(len(setup.frozen.make_doc(text)) for text in texts)
-    with threads(n_threads):
-        seconds = Timer(setup.timer.repeats + 2).compare(
-            {"encoder": bare_encoder(setup.frozen, texts)}
-        )
-    return n_words / seconds["encoder"]
 
 
 def memory(setup: Setup, model: Path) -> Table:
@@ -99,9 +100,15 @@ def memory(setup: Setup, model: Path) -> Table:
 def write(path: Path, docs: list[Doc], number: int) -> Path:
     """Write the texts of docs, over and over, a line for each."""
     with path.open("w", encoding="utf8") as file:
-        for i, doc in enumerate(islice(cycle(docs), number)):
-            print(*doc.text.split(), f"No{i}", file=file)
+        for line in lines(docs, number):
+            print(line, file=file)
     return path
+
+
+def lines(docs: list[Doc], number: int) -> Iterator[str]:
+    """Give so many texts, each with a word of its own."""
+    for i, doc in enumerate(islice(cycle(docs), number)):
+        yield " ".join([*doc.text.split(), f"No{i}"])
 
 
 def annotated(model: Path, texts: Path, n_process: int) -> Summary:

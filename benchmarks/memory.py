@@ -2,7 +2,8 @@
 
     python -m benchmarks.memory PIPELINE DATA KIND SIZE ...
 
-is such a process: it prints the megabytes that it takes when loaded, and its peak after each size.
+is such a process: it prints the megabytes that it takes when loaded, and what each size takes above
+what was there before.
 """
 
 import json
@@ -13,18 +14,22 @@ import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+from spacy_deeper.devices import return_memory
 
 from .report import Table
 from .setup import Setup
 
 LENGTHS = (10, 100, 1_000, 10_000)
 ENTITIES = (2, 10, 50, 200, 500)
-NOTE = """MiB above those of the loaded pipeline, one document at a time: the peak of a process that
-had the shorter ones before. By tokens, training is that of a document without entities; by
-entities, there are three tokens for each. `head` is equations 4 to 6 alone."""
+NOTE = """The most MiB above what the process had before, one document at a time, with what was free
+given back to the system. By tokens, training is that of a document without entities; by entities,
+there are three tokens for each. `head` is equations 4 to 6 alone. Needs Linux and GNU's C
+library."""
 MIB = 2**20
 
 
@@ -48,14 +53,13 @@ def run(setup: Setup) -> list[Table]:
 
 
 def peaks(title: str, what: str, sizes: tuple[int, ...], columns: dict[str, list[float]]) -> Table:
-    """Return a table of peaks above what a loaded pipeline takes."""
+    """Return a table of what each size takes, and a loaded pipeline."""
     names = {"read": "inference", "learn": "training", "relate": "relation_scorer"}
     names["learn_relations"] = "training"
     rows: list[list[Any]] = [
-        [size, *(peak[i + 1] - peak[0] for peak in columns.values())]
-        for i, size in enumerate(sizes)
+        [size, *(found[i + 1] for found in columns.values())] for i, size in enumerate(sizes)
     ]
-    rows.append(["loaded", *(peak[0] for peak in columns.values())])
+    rows.append(["loaded", *(found[0] for found in columns.values())])
     columns_ = [what, *(f"{names.get(kind, kind)}, MiB" for kind in columns)]
     return Table(title, columns_, rows, NOTE)
 
@@ -131,10 +135,19 @@ def _unit() -> int:
     return 1 if sys.platform == "darwin" else 1024
 
 
-def forget_peak() -> None:
-    """Let the peak be what is resident now, where the system can: loading takes more."""
+def resident_mib() -> float:
+    """Return what is resident now, in MiB, which the peak then begins with again."""
+    return_memory()  # or what is free would hide what is taken next
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
+    return peak_mib()
+
+
+def taken_mib(function: Callable[[], object]) -> float:
+    """Return the most memory that a function has while it runs, in MiB above what was there."""
+    before = resident_mib()
+    function()
+    return peak_mib() - before
 
 
 def main(path: str, data: str, kind: str, *sizes: str) -> None:
@@ -181,12 +194,8 @@ def main(path: str, data: str, kind: str, *sizes: str) -> None:
         "head": head,
     }
     kinds[kind](2)  # what is made once does not count
-    forget_peak()
-    found = [peak_mib()]
-    for size in sizes:
-        kinds[kind](int(size))
-        found.append(peak_mib())
-    print(json.dumps(found))
+    taken = [taken_mib(partial(kinds[kind], int(size))) for size in sizes]
+    print(json.dumps([resident_mib(), *taken]))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from .targets import compared
 PAGE = """# Benchmarks
 
 Written by `python -m benchmarks` from [{source}]({source}); don't edit it. What is compared took
-turns on one machine; times are medians.
+turns on one machine; times are medians of the repeats that are named.
 
 {about}
 """
