@@ -338,13 +338,14 @@ class Errors(metaclass=ErrorsWithCodes):
     )
     D261 = "Can't make the folder {path} for the cache: {problem}. Change cache_dir."
     D262 = (
-        "The transformer '{name}' takes no more than {limit} word pieces at once, and a window of "
-        "{window} tokens has at least as many. Make the window smaller than half of that: rare "
-        "words have several word pieces."
+        "The transformer '{name}' takes no more than {limit} word pieces of a text at once, and a "
+        "window of {window} tokens has at least {window}. Make the window smaller than half of "
+        "that: rare words have several word pieces."
     )
     D263 = (
         "No part of the pipeline in {path} has a cache on disk. Give a frozen encoder a folder: "
-        "cache_dir of spacy_deeper.FrozenTransformer.v1, or --paths.cache with configs/base.cfg."
+        "cache_dir of spacy_deeper.FrozenTransformer.v1, or of spacy_deeper.Elmo.v1 that is not "
+        "stateful; with the configs of this project, --paths.cache."
     )
     D264 = (
         "The optimizer has settings for the component '{name}', which the pipeline does not have "
@@ -390,6 +391,10 @@ class Errors(metaclass=ErrorsWithCodes):
     D294 = (
         "nlp.replace_listeners copies a transformer as a model of spacy-transformers, which has no "
         "{name}. Leave the listener as it is, or {name} out of spacy_deeper.TransformerModel.v1."
+    )
+    D295 = (
+        "'{name}' is an encoder with a decoder, which are not read here. Give a model of one part, "
+        "such as BERT, RoBERTa or GPT-2."
     )
 
     # D3xx: protocols
@@ -518,7 +523,8 @@ class Errors(metaclass=ErrorsWithCodes):
     )
     D415 = (
         "A process died ({how}) while it annotated {where}. Was there not enough memory? The same "
-        "command goes on where this one stopped: with a smaller --n-process or --batch-size, maybe."
+        "command goes on where this one stopped, maybe with a smaller --n-process or --batch-size. "
+        "If a process dies of these documents again, each is tried alone, and may fail."
     )
     D416 = "--engine ray needs Ray ({problem}). Install it: pip install 'spacy-deeper[ray]'."
     D417 = (
@@ -551,6 +557,18 @@ class Errors(metaclass=ErrorsWithCodes):
         "The output {path} is in the input folder {input}: what is written there would be read, "
         "too. Write it elsewhere."
     )
+    D427 = (
+        "The run writes {path}, where the input {input} is: it would be lost. Name another output."
+    )
+    D428 = (
+        "{path} has more than one column '{name}', and only one could be kept. Rename the others, "
+        "or remove them."
+    )
+    D429 = (
+        "{where}: the line has more than {limit} characters, the most that one may have. Split it; "
+        "if the file is none of lines, name its format with --from."
+    )
+    D430 = "{option} does nothing {where}. Leave it out."
 
     # D45x: quantized pipelines
     D450 = "The pipeline is quantized already. Quantize the one it was made of."

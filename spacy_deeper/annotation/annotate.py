@@ -4,7 +4,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -15,7 +15,7 @@ from ..devices import can_bf16, n_cores
 from ..errors import Errors
 from . import local, on_ray
 from .annotator import Part, Settings, code_identity, model_identity
-from .chunks import Chunks
+from .chunks import Chunks, ProcessDied
 from .inputs import Columns, find_input
 from .outputs import OUTPUTS, find_output
 from .work_folder import WorkFolder, totals
@@ -80,8 +80,9 @@ def annotate(
     format (str | None): Of the input, a name in `inputs.FORMATS`; by default the suffix tells.
     to (str | None): Of the output, a name in `OUTPUTS`; by default the suffix tells.
     columns (Columns | None): Names of the fields with the text and the id.
-    n_process (int): Processes, or Ray's actors, that annotate at a time. With more than one, the
-        calling script must have its work below `if __name__ == "__main__"`.
+    n_process (int): Processes, or Ray's actors, that annotate at a time. With more than one, or to
+        go on where one was killed, the calling script must have its work below
+        `if __name__ == "__main__"`.
     batch_size (int): Documents that the pipeline takes at once.
     threads (int | None): Torch's threads in each process; by default its share of the cores, and
         one on Ray.
@@ -105,6 +106,8 @@ def annotate(
         raise ValueError(Errors.D420.format(name=engine, known=", ".join(ENGINES)))
     if engine == "ray" and gpu_id >= 0:
         raise ValueError(Errors.D421)
+    if engine != "ray" and address is not None:
+        raise ValueError(Errors.D430.format(option="--address", where="without --engine ray"))
     if engine == "local":  # on Ray each machine has its own processor
         bf16 = can_bf16(bf16, gpu_id)
     start = perf_counter()
@@ -135,6 +138,7 @@ def annotate(
         "code": code is not None and code_identity(code),
     }
     work = WorkFolder(output, OUTPUTS[to].suffix)
+    work.check_beside(source.files)
     with work.claimed():
         begun = work.begin(manifest, count, force)
         if "finished" in begun:  # it was stopped while it cleaned up
@@ -150,11 +154,7 @@ def annotate(
                     there = f"{before['records']} of {begun['records']} documents are done already"
                     tqdm.write(f"Going on: {there}.", file=sys.stderr)
                 try:
-                    parts = (
-                        local.run(chunks, settings, n_process)
-                        if engine == "local"
-                        else on_ray.run(chunks, settings, n_process, address)
-                    )
+                    parts = _parts(chunks, settings, n_process, engine, address, work)
                     for part in _with_progress(parts, before["records"], begun["records"], silent):
                         hope = hope or not _is_hopeless(part)
                         if not hope:
@@ -164,6 +164,9 @@ def annotate(
                             raise ValueError(Errors.D425.format(**problem))
                         work.save(part)
                         done[part.number] = part.counts
+                except ProcessDied as err:
+                    work.set_suspect(err.number)
+                    raise
                 except Exception:
                     if not done:  # mended, it is another pipeline, and another run
                         with suppress(ValueError):
@@ -184,6 +187,28 @@ def annotate(
         perf_counter() - start,
         total["words"] - before["words"],
     )
+
+
+def _parts(
+    chunks: Chunks,
+    settings: Settings,
+    n_process: int,
+    engine: str,
+    address: str | None,
+    work: WorkFolder,
+) -> Iterator[Part]:
+    """Annotate chunks: first, and alone, the one that a process died of in an earlier run."""
+    suspect = work.suspect()
+    if suspect is not None and suspect not in chunks.done:
+        chunk = next(chunk for chunk in chunks if chunk.number == suspect)
+        part = local.run_alone(chunk, settings)
+        if part is not None:
+            yield part
+            chunks = replace(chunks, done=chunks.done | {suspect})
+    if engine == "ray":
+        yield from on_ray.run(chunks, settings, n_process, address)
+    else:
+        yield from local.run(chunks, settings, n_process, work.set_suspect)
 
 
 def _is_hopeless(part: Part) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from ..errors import Errors
 from .inputs import Failure, Input, Text
 
 #: Of a chunk, so that one of long documents fits into memory, too.
@@ -23,6 +24,15 @@ class Chunk(NamedTuple):
             for record in (self.records[0], self.records[-1])
         )
         return f"{first} to {last}"
+
+
+class ProcessDied(ValueError):
+    """A process died while it annotated a chunk."""
+
+    def __init__(self, how: str, chunk: Chunk) -> None:
+        super().__init__(Errors.D415.format(how=how, where=chunk.places()))
+        self.how = how
+        self.number = chunk.number
 
 
 @dataclass(frozen=True)

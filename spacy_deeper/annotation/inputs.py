@@ -2,7 +2,9 @@
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +18,8 @@ BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"
 MAX_LENGTH = 2**26
 #: Rows of a Parquet file that are decoded at once.
 ROWS = 256
+#: What pyarrow raises for a value that it can't make Python's of; its own are some of these, too.
+UNREADABLE = (ValueError, OverflowError, NotImplementedError, KeyError)
 
 
 class Text(NamedTuple):
@@ -82,13 +86,14 @@ class Format:
     suffixes (tuple[str, ...]): Of its files.
     rows (Callable): Reads a file row by row.
     fields (Callable | None): Makes the fields of a row's value; None if the value is the text.
-    count (Callable | None): Counts the rows of a file faster than by reading them.
+    count (Callable | None): Counts the rows of a file faster than by reading them, and complains
+        of what reading them would end with.
     """
 
     suffixes: tuple[str, ...]
     rows: Callable[[Path, Columns], Iterator[Row]]
     fields: Callable[[Any], dict[str, Any]] | None = None
-    count: Callable[[Path], int] | None = None
+    count: Callable[[Path, Columns], int] | None = None
 
 
 @dataclass(frozen=True)
@@ -112,7 +117,7 @@ class Input:
         """Count the records, also those without a text, as a bar needs to know its end."""
         count = FORMATS[self.format].count
         if count is not None:
-            return sum(map(count, self.files))
+            return sum(count(path, self.columns) for path in self.files)
         return sum(1 for path in self.files for _ in self._rows(path))
 
     def identity(self) -> list[list[Any]]:
@@ -121,7 +126,8 @@ class Input:
         return [[self._name(path), stat.st_size, stat.st_mtime_ns] for path, stat in stats]
 
     def _name(self, path: Path) -> str:
-        return path.relative_to(self.path).as_posix() if path != self.path else path.name
+        """Name a file, in valid Unicode."""
+        return escaped(path.relative_to(self.path).as_posix() if path != self.path else path.name)
 
     def _rows(self, path: Path) -> Iterator[Row]:
         try:
@@ -147,9 +153,12 @@ class Input:
                 raise Bad("the text is not UTF-8: save it as UTF-8")
             if not text.strip():
                 raise Bad("the text is empty")
+            return Text(index, id, text, plain(fields), str(path), row.line)
         except Bad as err:
-            return Failure(index, id, str(path), row.line, str(err), None, plain(row.value))
-        return Text(index, id, text, plain(fields), str(path), row.line)
+            reason = str(err)
+        except RecursionError:
+            reason = "nested too deeply"
+        return Failure(index, id, str(path), row.line, reason, None, plain(row.value))
 
 
 def find_input(path: Path, format: str | None, columns: Columns) -> Input:
@@ -160,6 +169,14 @@ def find_input(path: Path, format: str | None, columns: Columns) -> Input:
     format (str | None): A name in `FORMATS`; by default that of the suffix.
     RAISES (ValueError): If there is no such file, or none of a known format.
     """
+    found = _find_files(path, format, columns)
+    if FORMATS[found.format].fields is None and columns != Columns():
+        option = "--id-column" if columns.text == Columns().text else "--text-column"
+        raise ValueError(Errors.D430.format(option=option, where="for .txt files"))
+    return found
+
+
+def _find_files(path: Path, format: str | None, columns: Columns) -> Input:
     if format is not None and format not in FORMATS:
         raise ValueError(Errors.D101.format(name=format, known=", ".join(FORMATS)))
     if path.is_file():
@@ -217,10 +234,10 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
     # Only \n ends a line: a text may have other separators within.
     with path.open(encoding="utf-8", errors="surrogateescape", newline="\n") as file:
         number = 1
-        while line := file.readline(MAX_LENGTH):
-            if len(line) == MAX_LENGTH:
+        while line := file.readline(MAX_LENGTH + 1):
+            if len(line) > MAX_LENGTH:
                 at = f"{path}, line {number}"
-                raise ValueError(Errors.D127.format(where=at, limit=MAX_LENGTH))
+                raise ValueError(Errors.D429.format(where=at, limit=MAX_LENGTH))
             yield number, line.removeprefix(BOM) if number == 1 else line
             number += 1
 
@@ -249,8 +266,6 @@ def _json_fields(line: str) -> dict[str, Any]:
         raise Bad("the line is not UTF-8: save it as UTF-8")
     try:
         record = json.loads(line)
-    except RecursionError:
-        raise Bad("broken JSON: nested too deeply") from None
     except ValueError as err:
         raise Bad(f"broken JSON: {err}") from None
     if not isinstance(record, dict):
@@ -327,29 +342,42 @@ def _read_parquet(path: Path, columns: Columns) -> Iterator[Row]:
         _check_columns(path, file.schema_arrow.names, columns)
         number = 0
         for batch in file.iter_batches(ROWS):
-            names, columns_ = batch.schema.names, [_values(path, column) for column in batch]
+            names, columns_ = batch.schema.names, [_values(column) for column in batch]
             for values in zip(*columns_, strict=True):
                 number += 1
-                yield Row(number, dict(zip(names, values, strict=True)))
+                row = dict(zip(names, values, strict=True))
+                bad = [name for name, value in row.items() if isinstance(value, Exception)]
+                problem = f"'{bad[0]}' can't be read: {row[bad[0]]}" if bad else None
+                yield Row(number, row, problem)
 
 
-def _values(path: Path, column: Any) -> list[Any]:
+def _values(column: Any) -> list[Any]:
     """Return the values of a column; as text, or a number, what Python has no type for."""
     import pyarrow as pa
 
-    problem: Exception | None = None
     for to in (None, pa.string(), pa.int64()):
-        try:
+        with suppress(*UNREADABLE):
             values: list[Any] = (column if to is None else column.cast(to)).to_pylist()
             return values
-        # pyarrow's own are some of these, too.
-        except (ValueError, OverflowError, NotImplementedError, KeyError) as err:
-            problem = problem or err
-    raise ValueError(Errors.D404.format(path=path, problem=problem))
+    return [_value(cell) for cell in column]
 
 
-def _count_parquet(path: Path) -> int:
+def _value(cell: Any) -> Any:
+    """Return a value of a column in which some can't be read, or the exception that says why."""
+    import pyarrow as pa
+
+    try:
+        if isinstance(cell, pa.StringScalar) and cell.is_valid:
+            # Bytes that are no UTF-8 become surrogates, as in the other formats.
+            return cell.as_buffer().to_pybytes().decode("utf-8", "surrogateescape")
+        return cell.as_py()
+    except UNREADABLE as err:
+        return err
+
+
+def _count_parquet(path: Path, columns: Columns) -> int:
     with _parquet_file(path) as file:
+        _check_columns(path, file.schema_arrow.names, columns)
         return int(file.metadata.num_rows)
 
 
@@ -377,11 +405,14 @@ def _check_columns(path: Path, header: list[str], columns: Columns) -> None:
         if name is not None and name not in header:
             known = escaped(", ".join(header))
             raise ValueError(Errors.D406.format(path=path, name=name, option=option, known=known))
+    for name, count in Counter(header).items():
+        if count > 1:
+            raise ValueError(Errors.D428.format(path=path, name=escaped(name)))
 
 
 FORMATS: dict[str, Format] = {
     "lines": Format((".txt",), _read_lines),
-    "files": Format((".txt",), _read_file, count=lambda path: 1),
+    "files": Format((".txt",), _read_file, count=lambda path, columns: 1),
     "jsonl": Format((".jsonl",), _read_json_lines, _json_fields),
     "csv": Format((".csv", ".tsv"), _read_csv, lambda row: row),
     "parquet": Format((".parquet",), _read_parquet, lambda row: row, _count_parquet),

@@ -2,28 +2,72 @@
 
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from threading import Thread
 from typing import NamedTuple
 
-from ..errors import Errors
 from .annotator import Annotator, Part, Settings
-from .chunks import Chunk, Chunks
+from .chunks import Chunk, Chunks, ProcessDied
+from .inputs import Failure, Text
 
 
-def run(chunks: Chunks, settings: Settings, n_process: int) -> Iterator[Part]:
+def run(
+    chunks: Chunks, settings: Settings, n_process: int, set_suspect: Callable[[int | None], None]
+) -> Iterator[Part]:
     """Annotate chunks, `n_process` at a time; no more than one more is in memory.
 
+    set_suspect (Callable): Keeps the number of the chunk that this process may die of.
     RETURNS (Iterator[Part]): The parts, in the order in which they are done.
     RAISES (ValueError): If the pipeline can't be loaded, or a process dies.
     """
-    if n_process == 1:
-        return map(Annotator(settings), chunks)
-    return _run_in_processes(iter(chunks), settings, n_process)
+    if n_process > 1:
+        yield from _run_in_processes(iter(chunks), settings, n_process)
+        return
+    annotator = Annotator(settings)
+    for chunk in chunks:
+        set_suspect(chunk.number)
+        try:
+            part = annotator(chunk)
+        finally:
+            set_suspect(None)
+        yield part
+
+
+def run_alone(chunk: Chunk, settings: Settings) -> Part | None:
+    """Annotate a chunk that a process died of, perhaps by another's fault, in a process of its own.
+
+    If that dies, too, the documents are tried one by one; one that a fresh process dies of fails.
+
+    RETURNS (Part | None): Nothing if processes die before they have a document.
+    """
+    with suppress(ProcessDied), _workers(settings, 1) as [worker]:
+        return _ask(worker, chunk)
+    settings = replace(settings, batch_size=1)
+    records = list(chunk.records)
+    at = 0
+    while at < len(records):
+        with _workers(settings, 1) as [worker]:
+            try:
+                _ask(worker, chunk, [])  # which loads the pipeline
+            except ProcessDied:
+                return None
+            first = at
+            try:
+                while at < len(records):
+                    _ask(worker, chunk, [records[at]])
+                    at += 1
+            except ProcessDied as err:
+                record = records[at]
+                if at == first and isinstance(record, Text):
+                    records[at] = record.failed(f"the process died ({err.how})")
+                    at += 1
+    with _workers(settings, 1) as [worker]:
+        return _ask(worker, chunk, records)
 
 
 class Worker(NamedTuple):
@@ -106,9 +150,15 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _send(worker: Worker, chunk: Chunk) -> None:
+def _ask(worker: Worker, chunk: Chunk, records: list[Text | Failure] | None = None) -> Part:
+    """Let a process annotate a chunk, or some of its records."""
+    _send(worker, chunk, records)
+    return _receive(worker, chunk)
+
+
+def _send(worker: Worker, chunk: Chunk, records: list[Text | Failure] | None = None) -> None:
     try:
-        worker.pipe.send(chunk)
+        worker.pipe.send(chunk if records is None else chunk._replace(records=records))
     except OSError:
         raise _died(worker, chunk) from None
 
@@ -124,8 +174,8 @@ def _receive(worker: Worker, chunk: Chunk) -> Part:
     return result
 
 
-def _died(worker: Worker, chunk: Chunk) -> ValueError:
+def _died(worker: Worker, chunk: Chunk) -> ProcessDied:
     worker.process.join()
     code = worker.process.exitcode or 0
     how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
-    return ValueError(Errors.D415.format(how=how, where=chunk.places()))
+    return ProcessDied(how, chunk)

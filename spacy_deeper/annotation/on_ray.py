@@ -22,7 +22,7 @@ from spacy.util import is_package
 
 from ..errors import Errors
 from .annotator import Annotator, Part, Settings, model_path
-from .chunks import Chunk, Chunks
+from .chunks import Chunk, Chunks, ProcessDied
 
 #: How often a chunk is begun, as long as its actor or its machine is lost each time.
 ATTEMPTS = 3
@@ -87,7 +87,10 @@ def _run(chunks: Chunks, settings: Settings, n_process: int) -> Iterator[Part]:
             num_cpus=settings.threads or 1,
         )
         for row in parts.iter_rows():
-            yield pickle.loads(row["part"])
+            part = pickle.loads(row["part"])
+            if isinstance(part, Chunk):
+                raise ProcessDied(f"{ATTEMPTS} times", part)
+            yield part
 
 
 @contextmanager
@@ -143,8 +146,7 @@ class Actor:
 
         chunk: Chunk = pickle.loads(row["chunk"])
         if ray.get(self.attempts.begin.remote(chunk.number)) > ATTEMPTS:
-            how = f"{ATTEMPTS} times"
-            raise ValueError(Errors.D415.format(how=how, where=chunk.places()))
+            return {"part": row["chunk"]}  # given back as it is
         return {"part": pickle.dumps(self.annotator(chunk))}
 
 

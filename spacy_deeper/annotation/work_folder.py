@@ -4,6 +4,7 @@
     OUTPUT.work/parts/               the output of each chunk, a whole file
     OUTPUT.work/failures/            and what failed in it
     OUTPUT.work/done/                and counts of it: written last, it says that a chunk is done
+    OUTPUT.work/suspect              the number of a chunk that a process died of, or is busy with
 
 Every file is there completely or not at all, whenever the process or the machine stops.
 """
@@ -23,7 +24,7 @@ from filelock import FileLock, Timeout
 from ..errors import Errors
 from .annotator import Part
 
-LOCK, MANIFEST, TEMP = ".lock", "manifest.json", "temp"
+LOCK, MANIFEST, TEMP, SUSPECT = ".lock", "manifest.json", "temp", "suspect"
 PARTS, FAILURES, DONE = "parts", "failures", "done"
 
 
@@ -39,6 +40,15 @@ class WorkFolder:
         self.suffix = suffix
         self.failures = output.with_name(f"{output.name}.failures.jsonl")
         self.path = output.with_name(f"{output.name}.work")
+
+    def check_beside(self, files: Iterable[Path]) -> None:
+        """Complain if one of the input's files is where the run writes or deletes."""
+        ours = [(path, path.resolve()) for path in (self.output, self.failures, self.path)]
+        for file in files:
+            real = file.resolve()
+            for path, resolved in ours:
+                if real.is_relative_to(resolved):
+                    raise ValueError(Errors.D427.format(path=path, input=file))
 
     @contextmanager
     def claimed(self) -> Iterator[None]:
@@ -104,6 +114,19 @@ class WorkFolder:
         self._write(self.path / FAILURES / f"{name}.jsonl", failures)
         self._write(self.path / DONE / f"{name}.json", srsly.json_dumps(part.counts).encode())
 
+    def suspect(self) -> int | None:
+        """Return the number of the chunk that a process may have died of, in an earlier run."""
+        path = self.path / SUSPECT
+        return int(path.read_text()) if path.exists() else None
+
+    def set_suspect(self, number: int | None) -> None:
+        """Keep it for the next run."""
+        path = self.path / SUSPECT
+        if number is not None:
+            self._write(path, str(number).encode())
+        else:
+            path.unlink(missing_ok=True)
+
     def finish(
         self, manifest: dict[str, Any], join: Callable[[Iterable[Path], Path], None]
     ) -> None:
@@ -150,7 +173,7 @@ class WorkFolder:
     def _clear(self) -> None:
         for name in (PARTS, FAILURES, DONE):
             shutil.rmtree(self.path / name, ignore_errors=True)
-        for name in (TEMP, MANIFEST):
+        for name in (TEMP, SUSPECT, MANIFEST):
             (self.path / name).unlink(missing_ok=True)
 
     def _files(self, name: str) -> list[Path]:

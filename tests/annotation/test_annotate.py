@@ -1,6 +1,8 @@
 import csv
 import io
 import json
+import os
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -202,6 +204,52 @@ def test_an_output_among_the_inputs(rules: str, code: Path, tmp_path: Path) -> N
             annotate(rules, tmp_path, tmp_path / name, code=code)
 
 
+def test_an_input_where_the_run_writes(rules: str, code: Path, tmp_path: Path) -> None:
+    """It outlives --force."""
+    (tmp_path / "out.jsonl.work").mkdir()
+    (tmp_path / "link.jsonl").symlink_to("out.jsonl")
+    (tmp_path / "folder").mkdir()
+    for name, output in (
+        ("out.jsonl", "out.jsonl"),
+        ("out.jsonl", "link.jsonl"),
+        ("out.jsonl.failures.jsonl", "out.jsonl"),
+        ("out.jsonl.work/temp.jsonl", "out.jsonl"),
+        ("folder/part-000000.jsonl", "folder"),
+    ):
+        path = tmp_path / name
+        path.write_text('{"text": "Ann."}\n')
+        for force in (False, True):
+            with pytest.raises(ValueError, match=rf"\[D427\] .*{name}"):
+                annotate(rules, path, tmp_path / output, to="jsonl", code=code, force=force)
+        assert path.read_text() == '{"text": "Ann."}\n'
+        path.unlink()
+
+
+def test_nested_fields(rules: str, code: Path, tmp_path: Path) -> None:
+    """What is nested so deeply that an output or a pipe could not hold it fails alone."""
+    path = tmp_path / "in.jsonl"
+    depths = (1, 99, 100, 300, 500, 900, 5000)
+    lines = ['{"text": "Ann.", "a": %s}' % ("[" * n + "]" * n) for n in depths]
+    path.write_text("\n".join(lines) + "\n")
+    for name, options in (("a.jsonl", {}), ("a.spacy", {}), ("b.jsonl", {"n_process": 2})):
+        done = annotate(rules, path, tmp_path / name, code=code, chunk_size=2, **options)
+        assert (done.records, done.failures) == (7, 5)
+    failed = json_lines(tmp_path / "a.jsonl.failures.jsonl")
+    assert {row["reason"] for row in failed} == {"nested too deeply"}
+    assert [row["raw"] for row in failed] == lines[2:]
+    assert len(read_docs(tmp_path / "a.spacy")) == 2
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="its file names are Unicode")
+def test_a_file_name_that_is_not_utf8(rules: str, code: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    with open(os.fsencode(tmp_path / "in") + b"/a\xff.txt", "w") as file:
+        file.write("Ann.")
+    annotate(rules, tmp_path / "in", tmp_path / "out.jsonl", code=code)
+    (record,) = json_lines(tmp_path / "out.jsonl")
+    assert record["id"] == "a\\xff.txt"
+
+
 def test_other_code_is_another_run(run, code: Path, tmp_path: Path, monkeypatch) -> None:
     own = tmp_path / "own.py"
     own.write_text(code.read_text())
@@ -279,7 +327,6 @@ def test_only_what_is_missing_is_done(run, tmp_path: Path, monkeypatch) -> None:
     [
         ("input", {"texts": ["Ann."]}),
         ("chunk size", {"chunk_size": 3}),
-        ("columns", {"columns": Columns("body")}),
         ("model", {}),
     ],
 )
@@ -290,6 +337,18 @@ def test_another_run_is_not_continued(run, joint, monkeypatch, what, options) ->
     with pytest.raises(ValueError, match=rf"\[D411\] .* its {what} differs"):
         run("out.jsonl", **options)
     assert run("out.jsonl", force=True).records == 5
+
+
+def test_other_columns_are_another_run(rules: str, code: Path, tmp_path, monkeypatch) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_text('{"text": "Ann.", "body": "Bo."}\n' * 5)
+
+    def run(output: str, **options) -> None:
+        annotate(rules, path, tmp_path / output, code=code, chunk_size=2, **options)
+
+    stop(run, monkeypatch)
+    with pytest.raises(ValueError, match=r"\[D411\] .* its columns differs"):
+        run("out.jsonl", columns=Columns("body"))
 
 
 def test_an_input_that_changes(run, tmp_path: Path, monkeypatch) -> None:
@@ -392,6 +451,9 @@ def test_words_are_forgotten(joint: str) -> None:
         ({"threads": 0}, r"\[D419\] --threads"),
         ({"engine": "spark"}, r"\[D420\] .*local, ray"),
         ({"engine": "ray", "gpu_id": 0}, r"\[D421\]"),
+        ({"address": "10.0.0.1:6379"}, r"\[D430\] --address .* without --engine ray"),
+        ({"columns": Columns("body")}, r"\[D430\] --text-column .* \.txt"),
+        ({"columns": Columns(id="key")}, r"\[D430\] --id-column .* \.txt"),
         ({"bf16": True, "gpu_id": 0}, r"\[D166\]"),
         ({"gpu_id": 99}, r"\[D163\]"),
         ({"output": "out"}, r"\[D407\] .*--to"),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from spacy_deeper.annotation import inputs
 from spacy_deeper.annotation.inputs import Columns, Failure, Text, find_input
 
 
@@ -195,6 +196,63 @@ def test_parquet(tmp_path: Path) -> None:
     assert len(read(tmp_path)) == 3  # the folder
 
 
+def test_parquet_with_bytes_that_are_no_utf8(tmp_path: Path) -> None:
+    """Only the rows that have them as their text fail; in other columns they are escaped."""
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    def strings(*values: bytes | None):
+        made = pa.array(values, pa.binary())
+        return pa.Array.from_buffers(pa.string(), len(values), made.buffers(), made.null_count)
+
+    texts = strings(b"Ann.", b"Bo \xff", None, "Ås.".encode(), b"Cy.")
+    names = strings(b"a", b"b", b"c", b"d\xff", None)
+    tags = pa.ListArray.from_arrays([0, 1, 2, 3, 4, 5], strings(b"a", b"b", b"c", b"d", b"\xff"))
+    path = tmp_path / "a.parquet"
+    parquet.write_table(pa.table({"text": texts, "name": names, "tags": tags}), path)
+    records = read(path)
+    assert reasons(records) == [
+        (2, "the text is not UTF-8: save it as UTF-8"),
+        (3, "'text' is null"),
+        (5, f"'tags' can't be read: {decoding_error()}"),
+    ]
+    assert records[1].raw == {"text": "Bo \\xff", "name": "b", "tags": ["b"]}
+    assert records[4].raw["text"] == "Cy."
+    assert records[0] == Text(0, 0, "Ann.", {"name": "a", "tags": ["a"]}, str(path), 1)
+    assert records[3] == Text(3, 3, "Ås.", {"name": "d\\xff", "tags": ["d"]}, str(path), 4)
+
+
+def decoding_error() -> str:
+    with pytest.raises(UnicodeDecodeError) as info:
+        b"\xff".decode()
+    return str(info.value)
+
+
+def test_columns_of_parquet_are_seen_at_once(tmp_path: Path) -> None:
+    """Not when all files before this one are annotated."""
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    path = tmp_path / "a.parquet"
+    columns = [pa.array(["Ann."])] * 3
+    parquet.write_table(pa.Table.from_arrays(columns, ["text", "a", "a"]), path)
+    with pytest.raises(ValueError, match=r"\[D428\] .*a.parquet .*'a'"):
+        find_input(path, None, Columns()).count()
+    with pytest.raises(ValueError, match=r"\[D406\] .*a.parquet .*'body'"):
+        find_input(path, None, Columns("body")).count()
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.jsonl"])
+def test_a_line_that_is_too_long(tmp_path: Path, monkeypatch, name: str) -> None:
+    monkeypatch.setattr(inputs, "MAX_LENGTH", 30)
+    path = tmp_path / name
+    path.write_text(f"text\n{'å' * 29}\n", "utf8")
+    read(path)
+    path.write_text(f"text\n{'å' * 30}\n", "utf8")
+    with pytest.raises(ValueError, match=r"\[D429\] .*, line 2: .* more than 30 characters"):
+        read(path)
+
+
 def test_several_files(tmp_path: Path) -> None:
     for name in ("b", "a"):
         (tmp_path / f"{name}.jsonl").write_text(json.dumps({"text": f"In {name}."}) + "\n")
@@ -207,6 +265,8 @@ def test_several_files(tmp_path: Path) -> None:
         ("a.csv", "body,id\nAnn.,1\n", {}, r"\[D406\] .*a.csv.*'text'.*--text-column.*body, id"),
         ("a.csv", "text\nAnn.\n", {"id": "key"}, r"\[D406\] .*'key'.*--id-column"),
         ("a.csv", 'te"x"t,"a"b\n', {}, r"\[D403\]"),
+        ("a.csv", "text,a,a\nAnn.,1,2\n", {}, r"\[D428\] .*a.csv .*'a'"),
+        ("a.tsv", "text\ttext\nAnn.\tBo.\n", {}, r"\[D428\] .*a.tsv .*'text'"),
         ("a.parquet", "text", {}, r"\[D404\] .*a.parquet"),
         ("a.doc", "text", {}, r"\[D400\] .*a.doc.*--from"),
     ],

@@ -1,5 +1,6 @@
 """Runs that are killed, really, and continued."""
 
+import json
 import os
 import signal
 import subprocess
@@ -11,8 +12,10 @@ from pathlib import Path
 import pytest
 import spacy
 
-from spacy_deeper.annotation import annotate
-from spacy_deeper.annotation.annotator import Annotator
+from spacy_deeper.annotation import annotate, local
+from spacy_deeper.annotation.annotator import Annotator, Settings
+from spacy_deeper.annotation.chunks import Chunk
+from spacy_deeper.annotation.inputs import Text
 
 from . import saboteur  # noqa: F401 - the component
 
@@ -34,6 +37,9 @@ def test_killed_before_any_change_of_the_disk(rules: str, tmp_path: Path, monkey
     nlp = spacy.load(rules)
     monkeypatch.setattr(Annotator, "__init__", lambda self, settings: fill(self, settings, nlp))
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # slow, and the machine stays up
+    # In this process, not one of its own, which would have to load the pipeline.
+    alone = lambda chunk, settings: Annotator(settings)(chunk)  # noqa: E731
+    monkeypatch.setattr(local, "run_alone", alone)
     path = tmp_path / "in.txt"
     path.write_text("Ann met Bo.\nFAIL\nOslo.\nBo met Ann.\n")
 
@@ -166,6 +172,49 @@ def test_a_process_that_dies(rules: str, code: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert ("Going on" in done.stderr) == bool(kept)
     assert len((tmp_path / NAMES[0]).read_text().splitlines()) == 4
+
+
+@pytest.mark.parametrize("n_process", [1, 2])
+def test_documents_that_kill_each_time(
+    rules: str, code: Path, tmp_path: Path, n_process: int
+) -> None:
+    """The same command ends at last, and only they are among the failures."""
+    path = tmp_path / "in.txt"
+    path.write_text("Ann.\nBo DIE\nOslo.\nAnn, FAIL\n\nBo DIE\nAnn met Bo.\n")
+    arguments = command(rules, path, tmp_path / NAMES[0], code, "-n", n_process)
+    first = subprocess.run(arguments, capture_output=True, text=True)
+    assert first.returncode == (-signal.SIGKILL if n_process == 1 else 1)
+    assert ("[D415]" in first.stderr) == (n_process > 1)
+    again = subprocess.run(arguments, capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    done, failed = (list(map(json.loads, content.splitlines())) for content in contents(tmp_path))
+    assert [record["id"] for record in done] == [0, 2, 6]
+    assert [(row["id"], row["text"], row["reason"]) for row in failed] == [
+        (1, "Bo DIE", "the process died (signal SIGKILL)"),
+        (3, "Ann, FAIL", "RuntimeError: told to fail"),
+        (4, None, "the text is empty"),
+        (5, "Bo DIE", "the process died (signal SIGKILL)"),
+    ]
+
+
+def test_a_chunk_that_is_not_to_blame(rules: str, code: Path, tmp_path: Path) -> None:
+    """A process that is killed by hand, at whatever document, costs none."""
+    texts = [f"Ann {i}." for i in range(4)]
+    texts[2] += f" DIE {tmp_path / 'dead'}"
+    chunk = Chunk(0, [Text(i, i, text, {}, "a", i + 1) for i, text in enumerate(texts)])
+    settings = Settings(rules, "jsonl", 2, code=str(code))
+    one_by_one = local.run_alone(chunk, settings)  # the whole dies, each alone does not
+    assert one_by_one == local.run_alone(chunk, settings)
+    assert one_by_one.counts["records"] == 4
+    assert not one_by_one.failures
+
+
+def test_a_process_that_dies_without_a_document(rules: str, tmp_path: Path) -> None:
+    """It is no document's fault: the usual way tells what is wrong."""
+    dying = tmp_path / "dying.py"
+    dying.write_text("import os\nos._exit(3)\n")
+    chunk = Chunk(0, [Text(0, 0, "Ann.", {}, "a", 1)])
+    assert local.run_alone(chunk, Settings(rules, "jsonl", 2, code=str(dying))) is None
 
 
 @pytest.mark.parametrize("error", [ValueError, RuntimeError])

@@ -88,6 +88,10 @@ def test_a_document_that_kills_each_time(
     assert done.returncode == 1
     assert "[D415]" in done.stderr
     assert f"{path}, line 2 to {path}, line 2" in done.stderr
+    run(arguments)
+    annotated, failed = contents(tmp_path)
+    assert len(annotated.splitlines()) == 2
+    assert b"the process died (signal SIGKILL)" in failed
 
 
 @pytest.mark.slow
