@@ -11,7 +11,9 @@ import pytest
 import spacy
 from spacy.cli.train import train
 from spacy.training.initialize import convert_vectors
+from typer.testing import CliRunner
 
+from spacy_deeper.cli import app
 from spacy_deeper.cli.merge_config import merge_configs
 from spacy_deeper.training.convert import convert
 
@@ -60,6 +62,22 @@ def corpus(tmp_path_factory) -> dict[str, str]:
     nlp.to_disk(folder / "glove")
     dev = str(folder / "dev.spacy")
     return {"train": dev, "dev": dev, "vectors": str(folder / "glove")}
+
+
+def test_a_training_finds_what_was_cached_before(elmo, corpus, tmp_path) -> None:
+    overlays = (CONFIGS / f"{overlay}.cfg" for overlay in ("conll04", "conll04_elmo"))
+    merge_configs(CONFIGS / "base.cfg", *overlays).to_disk(tmp_path / "config.cfg")
+    paths = {**corpus, **elmo, "cache": str(tmp_path / "cache")}
+    overrides: dict[str, str | int] = {f"paths.{key}": value for key, value in paths.items()}
+    options = [text for key, value in overrides.items() for text in (f"--{key}", value)]
+    command = ["warm-cache", str(tmp_path / "config.cfg"), corpus["dev"], *map(str, options)]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.npy")}
+    assert times
+    overrides |= {"training.max_steps": 2, "training.eval_frequency": 2, "vars.width": 16}
+    train(tmp_path / "config.cfg", overrides=overrides)
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.npy")} == times
 
 
 @pytest.mark.parametrize("name", ["conll04", "ade"])

@@ -24,12 +24,14 @@ def cached(
 ) -> Model[list[Doc], list[Any]]:
     """Freeze a layer and run it once per distinct text of a training, not once per epoch.
 
-    The cache fills from the first training step on, in evaluation too, and holds the `max_mb`
-    megabytes used last. It is never saved, and a pipeline that does not train has none.
+    The cache fills from the first update on, in evaluation too, and holds the `max_mb` megabytes
+    used last. It is never saved, and a pipeline that does not train has none.
 
     layer: Maps docs to one array each, a row for each token, without dropout of its own. Copies of
         the model share it, and the cache.
-    folder: Keep the arrays there too, for other runs and processes, and without a bound.
+    folder: Keep the arrays there too, for other runs and processes, and without a bound. What is
+        predicted comes there with the next update, if memory still holds it: that is the texts of
+        an evaluation, and not those that a trained pipeline is used on.
     fingerprint: Returns a name, fit for a folder, for all that the layer's arrays depend on: its
         weights and settings. It is called once, when a training begins. A folder needs it.
     """
@@ -79,7 +81,9 @@ def forward(
             outputs = layer.predict(list(missing.values()))
         for key, rows in zip(missing, outputs, strict=True):
             found[key] = rows
-            cache.put(key, rows)
+            cache.put(key, rows, is_train)
+    if is_train:
+        cache.write_predicted()
     return [found[key] for key in keys], lambda dYs: []
 
 
@@ -103,9 +107,11 @@ class VectorCache:
         self, max_bytes: int, disk: tuple[Path, Callable[[Model], str]] | None = None
     ) -> None:
         self.active = False
+        self.writes_all = False  # or what is predicted waits for an update
         self.max_bytes = max_bytes
         self.n_bytes = 0
         self._arrays: OrderedDict[bytes, Any] = OrderedDict()
+        self._predicted: set[bytes] = set()  # of the arrays, those that are in no file yet
         self._disk_settings = disk
         self.disk: DiskCache | None = None
         self._modules: list[Any] = []
@@ -139,10 +145,11 @@ class VectorCache:
 
     def clear(self) -> None:
         """Forget all, and begin anew with the next training."""
-        self.active = False
+        self.active = self.writes_all = False
         self.n_bytes = 0
         self.disk = None
         self._arrays.clear()
+        self._predicted.clear()
         self._modules.clear()
 
     def get(self, key: bytes) -> Any | None:
@@ -155,10 +162,21 @@ class VectorCache:
             self._remember(key, array)
         return array
 
-    def put(self, key: bytes, array: Any) -> None:
+    def put(self, key: bytes, array: Any, is_train: bool) -> None:
         """Remember an array; forget those unused the longest if there is no room."""
         array = array.copy()  # a view would keep its whole batch alive
+        self._predicted.add(key)
         self._remember(key, array)
+        if is_train or self.writes_all:
+            self._write(key, array)
+
+    def write_predicted(self) -> None:
+        """Write what was predicted since the last update: the training went on after it."""
+        for key in list(self._predicted):
+            self._write(key, self._arrays[key])
+
+    def _write(self, key: bytes, array: Any) -> None:
+        self._predicted.discard(key)
         if self.disk is not None:
             self.disk.put(key, array)
 
@@ -166,4 +184,6 @@ class VectorCache:
         self._arrays[key] = array
         self.n_bytes += array.nbytes
         while self.n_bytes > self.max_bytes and self._arrays:
-            self.n_bytes -= self._arrays.popitem(last=False)[1].nbytes
+            oldest, array = self._arrays.popitem(last=False)
+            self.n_bytes -= array.nbytes
+            self._predicted.discard(oldest)

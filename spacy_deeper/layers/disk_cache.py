@@ -1,5 +1,6 @@
 """Arrays in a folder, for later runs and for processes that run at the same time."""
 
+import json
 import os
 import warnings
 from hashlib import blake2b
@@ -66,6 +67,16 @@ class DiskCache:
 
     def _path(self, key: bytes) -> Path:
         return self.folder / f"{digest(key).hex()}.npy"
+
+
+def fingerprint_of(about: Any, module: Any, more: bytes = b"") -> str:
+    """Return a hash of what is told of a torch module, of its weights, and of more bytes."""
+    result = blake2b(json.dumps(about, sort_keys=True, default=str).encode(), digest_size=DIGEST)
+    result.update(more)
+    for name, value in sorted(module.state_dict().items()):
+        result.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        result.update(value.detach().cpu().float().numpy().tobytes())
+    return result.hexdigest()
 
 
 def digest(data: bytes) -> bytes:

@@ -13,6 +13,7 @@ from thinc.types import Floats2d, Floats3d
 
 from ..devices import exact
 from ..layers.cached import cached
+from ..layers.disk_cache import fingerprint_of
 from ..layers.encoder_layers import Combine, combine_layers
 from ..layers.torch_layer import (
     call_module,
@@ -39,6 +40,7 @@ def Elmo(
     backend: Literal["native", "allennlp"] = "native",
     stateful: bool = False,
     cache_mb: int = 2048,
+    cache_dir: str | Path | None = None,
     combine: Combine = "mix",
 ) -> Model[list[Doc], list[Floats2d]]:
     """Embed tokens with a published ELMo that is not trained: t_elmo of equation 1 (Crone 2020).
@@ -57,12 +59,16 @@ def Elmo(
         place in the batch before ended, and cache nothing. By default a text's vectors depend on
         the text alone: they can be cached, and do not change with what ran before.
     cache_mb (int): In training, memory for the outputs of texts seen before.
+    cache_dir (Optional[Union[str, Path]]): In training, a folder for them too, which other runs
+        share: one file for each text, 4 * layers * width bytes for each token.
     combine (str): What becomes of the layers: a learned "mix", as in the paper, or "concatenate"
         for all of them side by side.
     """
     check_choice("backend", backend, BUILDERS)
     layers = ElmoLayers(options, weights, sha256, backend, stateful)
-    return chain(layers if stateful else cached(layers, cache_mb), combine_layers(combine))
+    if not stateful:
+        layers = cached(layers, cache_mb, cache_dir, fingerprint)
+    return chain(layers, combine_layers(combine))
 
 
 def ElmoLayers(
@@ -105,6 +111,11 @@ def init(
         module.load_state_dict(to_state(arrays, sizes))
     else:
         module.load_arrays(arrays)
+
+
+def fingerprint(model: Model) -> str:
+    """Return a hash of all that the layers of a text depend on."""
+    return fingerprint_of([model.attrs["backend"], shim_of(model).cfg], module_of(model))
 
 
 def forward(

@@ -1,6 +1,7 @@
 """The files that ELMo is published in: `options.json`, and `weights.hdf5` with its variables."""
 
 import json
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,8 @@ def read_options(path: Path) -> dict[str, Any]:
             "dim": positive(lstm["dim"]),
             "projection": positive(lstm["projection_dim"]),
             "n_layers": positive(lstm["n_layers"]),
-            "cell_clip": lstm["cell_clip"] and float(lstm["cell_clip"]),
-            "proj_clip": lstm["proj_clip"] and float(lstm["proj_clip"]),
+            "cell_clip": limit(lstm["cell_clip"]),
+            "proj_clip": limit(lstm["proj_clip"]),
             "skip": bool(lstm["use_skip_connections"]),
         }
         if max(width for width, _ in sizes["filters"]) > sizes["max_chars"]:
@@ -46,6 +47,14 @@ def positive(value: Any) -> int:
     if not isinstance(value, int) or value < 1:
         raise ValueError(f"{value!r} is not a whole number above 0")
     return value
+
+
+def limit(value: Any) -> float | None:
+    """Return a finite number above 0, None for none, or raise ValueError. AllenNLP's none is 0."""
+    number = float(value or 0)
+    if not (number >= 0 and isfinite(number)):
+        raise ValueError(f"{value!r} is no limit")
+    return number or None
 
 
 def read_weights(path: Path, sizes: dict[str, Any], sha256: str | None = None) -> Arrays:

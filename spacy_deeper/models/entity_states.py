@@ -5,10 +5,12 @@ Each function takes the states of the tokens, H (N, w), and each entity's first 
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
-from thinc.api import Ops
+from thinc.api import Ops, torch2xp
 from thinc.types import Floats2d
+
+from ..compat import xp2torch
 
 EntityStates = tuple[Floats2d, Callable[[Floats2d], Floats2d]]
 
@@ -39,24 +41,20 @@ def ends(ops: Ops, H: Any, first: Any, last: Any) -> EntityStates:
 
 def maximum(ops: Ops, H: Any, first: Any, last: Any) -> EntityStates:
     """The maximum over all tokens, as in SpERT (Eberts and Ulges 2020): p = w."""
-    xp = ops.xp
+    from torch.autograd import grad
+
+    from ..layers.pytorch.range_max import RangeMax
+
     if not len(last):
-        return H[last], lambda d_states: xp.zeros_like(H)
-    longest = int((last - first).max()) + 1
-    # (M, longest): a shorter entity has its last token several times.
-    tokens = xp.minimum(first[:, None] + xp.arange(longest), last[:, None])
-    states = H[tokens]
-    winner = xp.expand_dims(states.argmax(axis=1), 1)  # the first one, if there are several
+        return H[last], lambda d_states: ops.xp.zeros_like(H)
+    rows = xp2torch(H, requires_grad=True)
+    states = RangeMax(rows)(xp2torch(first), xp2torch(last + 1))
 
     def backprop(d_states: Floats2d) -> Floats2d:
-        d_tokens = xp.where(
-            xp.arange(longest)[None, :, None] == winner, xp.expand_dims(d_states, 1), 0
-        ).astype(H.dtype)
-        dH = xp.zeros_like(H)
-        ops.scatter_add(dH, tokens.ravel(), d_tokens.reshape((-1, H.shape[1])))
-        return dH
+        (dH,) = grad(states, rows, xp2torch(ops.as_contig(d_states)))
+        return cast(Floats2d, torch2xp(dH))
 
-    return xp.take_along_axis(states, winner, axis=1)[:, 0], backprop
+    return cast(Floats2d, torch2xp(states)), backprop
 
 
 ENTITY_STATES = {"final": final, "ends": ends, "max": maximum}

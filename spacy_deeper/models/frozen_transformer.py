@@ -1,6 +1,5 @@
 import json
 from collections.abc import Callable
-from hashlib import blake2b
 from importlib.metadata import version
 from math import ceil
 from pathlib import Path
@@ -13,6 +12,7 @@ from thinc.types import Floats2d, Floats3d, Ragged
 
 from ..errors import Errors
 from ..layers.cached import cached
+from ..layers.disk_cache import fingerprint_of
 from ..layers.encoder_layers import Combine, combine_layers
 from ..layers.torch_layer import check_choice, split_rows
 from .transformer import TransformerModel
@@ -81,12 +81,7 @@ def TransformerLayers(
 
 
 def init(model: Model, X: Any = None, Y: Any = None) -> None:
-    transformer = cast("TransformerModelT", model.get_ref("transformer"))
-    transformer.initialize()
-    window, limit = model.attrs["window"], transformer.tokenizer.model_max_length
-    if window > limit:
-        name = transformer.attrs["name"]
-        raise ValueError(Errors.D262.format(name=name, window=window, limit=limit))
+    model.get_ref("transformer").initialize()
 
 
 def fingerprint(model: Model) -> str:
@@ -100,12 +95,7 @@ def fingerprint(model: Model) -> str:
         "tokenizer": describe_tokenizer(transformer.tokenizer),
         "settings": [model.attrs[name] for name in ("layers", "window", "stride")],
     }
-    result = blake2b(json.dumps(about, sort_keys=True, default=str).encode(), digest_size=16)
-    result.update(model.get_ref("pooling").to_bytes())
-    for name, value in sorted(transformer.transformer.state_dict().items()):
-        result.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        result.update(value.detach().cpu().float().numpy().tobytes())
-    return result.hexdigest()
+    return fingerprint_of(about, transformer.transformer, model.get_ref("pooling").to_bytes())
 
 
 def describe_tokenizer(tokenizer: Any) -> list[Any]:

@@ -178,33 +178,31 @@ class SavedTransformer:
 
 
 def init(model: "TransformerModelT", X: Any = None, Y: Any = None) -> None:
-    from spacy_transformers.layers.transformer_model import init as load
+    from spacy_transformers.layers.transformer_model import huggingface_from_pretrained as load
 
     if model.attrs["has_transformer"]:
         return
     name = model.attrs["name"]
-    model.attrs["name"] = local_path(name)
-    wrapper = model.layers[0]
-    convert = wrapper.attrs["convert_outputs"]
-    wrapper.attrs["convert_outputs"] = lambda model, io, is_train: (io[1], lambda d_output: None)
+    settings = model._init_tokenizer_config, model._init_transformer_config
     try:
-        load(model, X, Y)  # which takes the width for that of one layer
+        loaded = load(local_path(name), *settings)
     except (OSError, ValueError) as error:
         raise ValueError(Errors.D207.format(name=name, error=error)) from error
-    finally:
-        model.attrs["name"] = name  # what is saved is no path of this machine
-        wrapper.attrs["convert_outputs"] = convert
+    config = loaded.transformer.config
+    if config.is_encoder_decoder:
+        raise ValueError(Errors.D295.format(name=name))
+    model.attrs["set_transformer"](model, loaded)
     if model.attrs["layers"] == "all":
-        config = model.transformer.config
         model.set_dim("nO", (config.num_hidden_layers + 1) * config.hidden_size, force=True)
     if model.attrs["casing"]:
         if not model.tokenizer.is_fast:
             raise ValueError(Errors.D293.format(name=name))
         add_piece_types(model.transformer)
-    shim: Any = wrapper.shims[0]
+    shim: Any = model.layers[0].shims[0]
     shim.model_cls.prepare(model.transformer)
     if model.tokenizer.model_max_length >= NO_LIMIT:
-        model.tokenizer.model_max_length = positions(model.transformer.config)
+        model.tokenizer.model_max_length = positions(config)
+    check_window(model)
 
 
 def local_path(name: str) -> str:
@@ -220,6 +218,20 @@ def positions(config: Any) -> int:
     limit = getattr(config, "max_position_embeddings", None) or 0
     # RoBERTa and its like count from behind the padding's index, 1: two rows are never used.
     return limit - 2 if limit > 2 else NO_LIMIT
+
+
+def check_window(model: "TransformerModelT") -> None:
+    """Raise if strided windows can't fit: a token has at least one word piece."""
+    from spacy_transformers.span_getters import get_strided_spans
+
+    get_spans: Any = model.attrs["get_spans"]
+    if getattr(get_spans, "func", None) is not get_strided_spans:
+        return
+    window = get_spans.keywords["window"]
+    limit = model.tokenizer.model_max_length - model.tokenizer.num_special_tokens_to_add()
+    if window > limit:
+        name = model.attrs["name"]
+        raise ValueError(Errors.D262.format(name=name, window=window, limit=limit))
 
 
 def forward(

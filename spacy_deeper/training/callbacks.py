@@ -17,7 +17,8 @@ def make_use_caches() -> Any:
 
 
 def use_caches(nlp: Language) -> Language:
-    """Let the frozen encoders of a pipeline use their caches from now on."""
+    """Let the frozen encoders of a pipeline use their caches from now on, for all they predict."""
     for layer in frozen_layers(nlp):
         layer.cache.activate(layer.layers[0])
+        layer.cache.writes_all = True
     return nlp

@@ -38,11 +38,13 @@ class LayeredOptimizer(Optimizer):
         self._models: dict[str, Model] = {}
         self._groups: dict[KeyT, tuple[Optimizer, float]] = {}
         self._clipping: float | None = None
+        self._spent: set[KeyT] = set()
         _living.add(self)
 
     def begin_step(self) -> None:
         """Measure the gradients again."""
         self._clipping = None
+        self._spent.clear()
 
     def __call__(
         self, key: KeyT, weights: FloatsXd, gradient: FloatsXd, *, lr_scale: float = 1.0
@@ -52,6 +54,9 @@ class LayeredOptimizer(Optimizer):
             self._groups = self._find_groups()
         optimizer, scale = self._groups[key]
         if self.grad_norm:
+            if key in self._spent:  # not every loop says that a step begins
+                self.begin_step()
+            self._spent.add(key)
             # At the first parameter of a step, before any gradient is spent.
             if self._clipping is None:
                 norm = global_norm(self._models.values())

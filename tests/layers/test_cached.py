@@ -111,7 +111,7 @@ def test_bytes_are_bounded_and_counted() -> None:
     cache = VectorCache(max_bytes=100)
     batch = numpy.zeros((50, 5), "f")
     for i in range(20):
-        cache.put(bytes([i]), batch[i : i + 1 + i % 3])
+        cache.put(bytes([i]), batch[i : i + 1 + i % 3], is_train=True)
         held = [cache.get(bytes([j])) for j in range(20)]
         held = [array for array in held if array is not None]
         assert cache.n_bytes == sum(array.nbytes for array in held) <= 100
@@ -154,11 +154,31 @@ def test_the_disk_is_left_alone_without_training(counting, make_docs, tmp_path: 
     assert len(list((tmp_path / "cache" / "model").iterdir())) == 1
 
 
-def test_a_frozen_component_can_use_its_cache(counting: Counting, make_docs) -> None:
+@pytest.mark.parametrize(("max_mb", "written"), [(1, 3), (0, 1)])
+def test_what_is_predicted_is_written_by_the_next_update(
+    counting: Counting, make_docs, tmp_path: Path, max_mb: int, written: int
+) -> None:
+    """As far as memory holds it. After the last update nothing is written any more."""
+    model = on_disk(counting, tmp_path, max_mb=max_mb)
+    files = tmp_path / "model"
+    model.begin_update(make_docs("born"))
+    model.predict(make_docs("in Boston", "Poe"))  # an evaluation
+    assert len(list(files.iterdir())) == 1
+    model.begin_update(make_docs("born"))
+    assert len(list(files.iterdir())) == written
+    model.predict(make_docs("in Boston", "Poe", "a"))
+    assert len(list(files.iterdir())) == written
+    assert counting.texts.count("Poe ") == (1 if max_mb else 2)
+
+
+@pytest.mark.parametrize("max_mb", [1, 0])
+def test_a_frozen_component_can_use_its_cache(
+    counting: Counting, make_docs, tmp_path: Path, max_mb: int
+) -> None:
     """It is never updated, so nothing else says that a training runs."""
     nlp = spacy.blank("en")
     pipe = nlp.add_pipe("tok2vec")
-    pipe.model = cached(counting.layer, max_mb=1)
+    pipe.model = on_disk(counting, tmp_path, max_mb=max_mb)
     assert use_caches(nlp) is nlp
     for _ in range(2):
         pipe.model.predict(make_docs("born"))
@@ -167,7 +187,7 @@ def test_a_frozen_component_can_use_its_cache(counting: Counting, make_docs) -> 
 
 def test_pickled_without_arrays(tmp_path: Path) -> None:
     cache = VectorCache(100, (tmp_path, str))
-    cache.put(b"a", numpy.zeros(3, "f"))
+    cache.put(b"a", numpy.zeros(3, "f"), is_train=True)
     other = pickle.loads(pickle.dumps(cache))
     assert len(other) == 0
     assert (other.max_bytes, other._disk_settings) == (100, (tmp_path, str))

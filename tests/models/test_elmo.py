@@ -15,8 +15,9 @@ from spacy.vocab import Vocab
 from thinc.api import Model
 
 from spacy_deeper.layers.pytorch import elmo as pytorch_elmo
+from spacy_deeper.layers.torch_layer import shim_of
 from spacy_deeper.models import elmo
-from spacy_deeper.models.elmo import Elmo, character_ids
+from spacy_deeper.models.elmo import Elmo, character_ids, fingerprint
 
 h5py = pytest.importorskip("h5py", reason="needs the extra 'elmo'")
 
@@ -282,6 +283,57 @@ def test_states_are_not_saved(tiny_elmo: Path, model: Model) -> None:
         assert same == numpy.allclose(layers.predict(docs)[0], expected[0], atol=1e-5)
 
 
+def test_runs_share_outputs_on_disk(tiny_elmo: Path, model: Model, tmp_path: Path) -> None:
+    docs = make_docs(TEXTS)
+    expected = layers_of(model).predict(docs)
+    for is_first in (True, False):
+        other = make(tiny_elmo, cache_dir=tmp_path)
+        other.initialize()
+        if not is_first:
+            layers_of(other)._func = None  # it is not run
+        for rows, wanted in zip(other.layers[0](docs, True)[0], expected, strict=True):
+            numpy.testing.assert_allclose(rows, wanted, atol=1e-6)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_what_carries_states_is_not_cached(tiny_elmo: Path, tmp_path: Path) -> None:
+    model = make(tiny_elmo, stateful=True, cache_dir=tmp_path)
+    model.initialize(X=make_docs(TEXTS))
+    model.begin_update(make_docs(TEXTS))
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_fingerprint_is_that_of_weights_and_settings(tiny_elmo: Path, tmp_path: Path) -> None:
+    def of(folder: Path, **changes) -> str:
+        model = make(folder)
+        model.initialize()
+        layers = layers_of(model)
+        shim_of(layers).cfg.update(changes)
+        return fingerprint(layers)
+
+    copied = shutil.copytree(tiny_elmo, tmp_path / "other folder")
+    assert of(copied) == of(tiny_elmo)
+    with h5py.File(copied / "weights.hdf5", "a") as file:
+        file["char_embed"][0, 0] += 1e-3
+    assert len({of(tiny_elmo), of(copied), of(tiny_elmo, cell_clip=None)}) == 3
+
+
+def test_a_clip_of_zero_is_none(tiny_elmo: Path, model: Model, tmp_path: Path) -> None:
+    """As it is for AllenNLP."""
+    docs, found = make_docs(TEXTS), []
+    for value in (0, None):
+        folder = shutil.copytree(tiny_elmo, tmp_path / str(value))
+        options = json.loads((folder / "options.json").read_text())
+        options["lstm"].update(cell_clip=value, proj_clip=value)
+        (folder / "options.json").write_text(json.dumps(options))
+        other = make(folder)
+        other.initialize()
+        found.append(layers_of(other).predict(docs))
+    for zero, none, clipped in zip(*found, layers_of(model).predict(docs), strict=True):
+        numpy.testing.assert_array_equal(zero, none)
+        assert len(zero) == 0 or abs(zero[:, 1:]).max() >= abs(clipped[:, 1:]).max() > 0
+
+
 def test_before_initialization(tiny_elmo: Path) -> None:
     with pytest.raises(ValueError, match=r"^\[D200\] .*elmo_layers"):
         make(tiny_elmo).predict(make_docs(TEXTS))
@@ -327,6 +379,9 @@ class TestBadFiles:
             ("lstm", "dim", "6"),
             ("lstm", "n_layers", 0),
             ("lstm", "cell_clip", "three"),
+            ("lstm", "cell_clip", -3),
+            ("lstm", "proj_clip", float("nan")),
+            ("lstm", "proj_clip", float("inf")),
             ("lstm", "projection_dim", None),
             ("char_cnn", "activation", "sine"),
             ("char_cnn", "filters", [[1], [2]]),

@@ -1,6 +1,8 @@
 """Our ELMo beside AllenNLP's, number by number."""
 
 import importlib.util
+import json
+import shutil
 from pathlib import Path
 
 import numpy
@@ -39,11 +41,19 @@ def batches(n: int = 6) -> list[list[Doc]]:
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("stateful", [False, True])
-def test_both_backends_give_the_same(tiny_elmo: Path, stateful: bool) -> None:
+@pytest.mark.parametrize(
+    ("stateful", "clips"), [(False, {}), (True, {}), (False, {"cell_clip": 0, "proj_clip": 0})]
+)
+def test_both_backends_give_the_same(
+    tiny_elmo: Path, tmp_path: Path, stateful: bool, clips: dict[str, int]
+) -> None:
     pytest.importorskip("allennlp.modules.elmo")
+    folder = shutil.copytree(tiny_elmo, tmp_path / "elmo")
+    options = json.loads((folder / "options.json").read_text())
+    options["lstm"].update(clips)
+    (folder / "options.json").write_text(json.dumps(options))
     ours, theirs, loaded = (
-        layers_of(make(tiny_elmo, stateful=stateful, backend=backend))
+        layers_of(make(folder, stateful=stateful, backend=backend))
         for backend in ("native", "allennlp", "allennlp")
     )
     ours.initialize()

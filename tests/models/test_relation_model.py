@@ -1,15 +1,17 @@
+import tracemalloc
 from itertools import combinations
 
 import numpy
 import pytest
 import torch
 from spacy.tokens import Doc
-from thinc.api import Model
+from thinc.api import Model, NumpyOps
 
 from spacy_deeper.layers.birnn import BiRNN
 from spacy_deeper.layers.distmult import DistMult
 from spacy_deeper.layers.relation_head import RelationHead
 from spacy_deeper.layers.torch_layer import shim_of
+from spacy_deeper.models.entity_states import maximum
 from spacy_deeper.models.relation_model import RelationModel
 
 WIDTH, TAG_WIDTH, N_TAGS, N_RELATIONS = 4, 3, 5, 2
@@ -244,6 +246,29 @@ def test_gradients_beyond_the_paper(check_gradients, docs: list[Doc], entity: st
         for row in rows.rows
     ]
     check_gradients(model, (docs, SPANS), lambda X: rows.rows, lambda dX: rows.gradients.pop())
+
+
+def test_the_maximum_takes_no_memory_for_entities_times_tokens() -> None:
+    """One entity is as long as the text, and there are many others."""
+    rng = numpy.random.default_rng(0)
+    H = rng.normal(size=(4096, 8)).astype("f")
+    first = numpy.arange(0, len(H), 4)
+    last = first + rng.integers(0, 4, size=len(first))
+    last[0] = len(H) - 1
+    d_states = rng.normal(size=(len(first), 8)).astype("f")
+    tracemalloc.start()
+    states, backprop = maximum(NumpyOps(), H, first, last)
+    dH = backprop(d_states)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 10 * H.nbytes
+    expected, d_expected = numpy.zeros_like(states), numpy.zeros_like(H)
+    for i, (start, end) in enumerate(zip(first, last, strict=True)):
+        expected[i] = H[start : end + 1].max(axis=0)
+        winner = start + H[start : end + 1].argmax(axis=0)
+        d_expected[winner, range(8)] += d_states[i]
+    numpy.testing.assert_array_equal(states, expected)
+    numpy.testing.assert_allclose(dH, d_expected, atol=1e-6)
 
 
 def test_neighbours_beyond_the_paper(docs: list[Doc]) -> None:

@@ -272,12 +272,15 @@ def test_the_config_trains(tiny_transformer, docs, tmp_path) -> None:
     overrides |= {"vars.encoder": str(tiny_transformer), "vars.width": 24}
     overrides |= {"training.max_steps": 3, "training.eval_frequency": 2}
     contextual = "components.tok2vec.model.embed.contextual"
-    short = {f"{contextual}.window": 12, f"{contextual}.stride": 6}
-    for name, overlays in (("frozen", OVERLAYS[:-1]), ("out", OVERLAYS)):
+    spans = "components.transformer.model.get_spans"
+    for name, overlays, windows in (
+        ("frozen", OVERLAYS[:-1], contextual),
+        ("out", OVERLAYS, spans),
+    ):
+        short = {f"{windows}.window": 12, f"{windows}.stride": 6}
         merged = merge_configs(*(CONFIGS / f"{part}.cfg" for part in ("base", *overlays)))
         merged.to_disk(tmp_path / "config.cfg")
         train(tmp_path / "config.cfg", tmp_path / name, overrides={**overrides, **short})
-        short = {}
         # Thinc's averages of three steps still lean towards zero.
         overrides["training.optimizer.components.transformer.use_averages"] = False
         overrides["paths.start"] = str(tmp_path / "frozen" / "model-last")

@@ -175,6 +175,16 @@ def test_it_is_made_after_the_parameters_were_named(nlp) -> None:
         assert change["middle", "pooler.weight"] == pytest.approx(0.2 * gradient * factor, rel=1e-2)
 
 
+def test_a_loop_that_does_not_say_that_a_step_begins(nlp) -> None:
+    """As one with nlp.update(examples, sgd=optimizer)."""
+    name_parameters(nlp)
+    optimizer = Layered(sgd(0.1), grad_norm=1.0)
+    optimizer.step_schedules = lambda: None
+    for gradient, change in ((1000.0, 0.1 * 23**-0.5), (0.01, 0.001), (1.0, 0.1 * 23**-0.5)):
+        changes = update(nlp, optimizer, gradient, named=False)
+        assert list(changes.values()) == pytest.approx([change] * len(changes), rel=1e-2)
+
+
 def test_without_the_callback(nlp) -> None:
     optimizer = Layered(sgd(0.1))
     model = nlp.get_pipe("front").model
