@@ -39,10 +39,13 @@ def without_encoder(config: Config) -> Config:
 
 def fine_tuned(config: Config) -> Config:
     """Return a config that trains its encoder, too, as `conll04_finetune.cfg` does."""
+    frozen = config["components"]["tok2vec"]["model"]["embed"]["contextual"]
     with TemporaryDirectory() as folder:
         path = Path(folder) / "config.cfg"
         Config(config).to_disk(path, interpolate=False)
         merged = merge_configs(path, CONFIGS / "conll04_finetune.cfg")
+    windows = merged["components"]["transformer"]["model"]["get_spans"]
+    windows.update({name: frozen[name] for name in ("window", "stride")})
     merged["initialize"]["after_init"] = None  # fresh layers are as fast
     # Batches come once here, as those of other trainings do.
     merged["components"]["tok2vec"]["model"]["embed"]["adversarial"] = 0.0
