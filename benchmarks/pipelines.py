@@ -45,7 +45,7 @@ def fine_tuned(config: Config) -> Config:
         Config(config).to_disk(path, interpolate=False)
         merged = merge_configs(path, CONFIGS / "conll04_finetune.cfg")
     windows = merged["components"]["transformer"]["model"]["get_spans"]
-    windows.update({name: frozen[name] for name in ("window", "stride")})
+    windows.update({name: frozen[name] for name in ("window", "stride") if name in frozen})
     merged["initialize"]["after_init"] = None  # fresh layers are as fast
     # Batches come once here, as those of other trainings do.
     merged["components"]["tok2vec"]["model"]["embed"]["adversarial"] = 0.0

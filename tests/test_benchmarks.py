@@ -14,7 +14,7 @@ from benchmarks.__main__ import BENCHMARKS, command, main
 from benchmarks.data import head_input, read_docs, texts_of, with_entities
 from benchmarks.encoder import bare_encoder
 from benchmarks.page import page
-from benchmarks.pipelines import CONFIGS, ours, without_encoder
+from benchmarks.pipelines import CONFIGS, fine_tuned, ours, paper_config, without_encoder
 from benchmarks.report import Table
 from benchmarks.setup import Setup
 from benchmarks.targets import TARGETS, compared
@@ -141,6 +141,13 @@ def test_the_bare_encoder_has_the_batches_of_the_pipeline(config: Config, monkey
 def test_what_is_trained_here_remembers_nothing(config: Config) -> None:
     (frozen,) = frozen_layers(ours(config, read_docs(None)[:10]))
     assert not frozen.cache.active
+
+
+def test_the_windows_of_the_fine_tuned_encoder(config: Config) -> None:
+    """They are those of the frozen one, which the paper's config leaves to the defaults."""
+    for given, window, stride in ((config, 8, 6), (paper_config(), 128, 96)):
+        spans = fine_tuned(given)["components"]["transformer"]["model"]["get_spans"]
+        assert (spans["window"], spans["stride"]) == (window, stride)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,9 @@ from spacy.util import load_model_from_config, registry
 from thinc.api import Optimizer
 
 from spacy_deeper.cli.merge_config import merge_configs
+from spacy_deeper.protocols.runs import Run
 from spacy_deeper.protocols.variants import read_variants
+from spacy_deeper.protocols.worker import run_config
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 # The overlays over base.cfg.
@@ -210,8 +212,32 @@ def test_each_ingredient_is_one(tmp_path):
         assert value == 3 * one
         config["vars"][key.removeprefix("vars.")] = one
     rows = read_variants(CONFIGS / "ingredients.json", config)
-    assert rows.pop("Ours") == {}
     assert rows["A committee of three"] == committee
+    differ(rows, config)
+
+
+def test_each_ingredient_of_fine_tuning_is_one():
+    """As above; and a row without adversarial training has each batch once, and as many of them."""
+    config = merged("conll04_finetune")
+    rows = read_variants(CONFIGS / "finetune_ingredients.json", config)
+    differ(rows, config)
+    once = config["training"]["batcher"]["batcher"]
+    epochs = 2 * config["training"]["max_epochs"]
+    plain = [row for row in rows.values() if "training.batcher" in row]
+    assert plain
+    for row in plain:
+        run = run_config(
+            config, Run("plain", "", Path("a"), Path("b"), settings=row, dev=Path("c")), Path()
+        )
+        assert run["training"]["batcher"] == once
+        assert run["training"]["max_epochs"] == epochs
+        assert run["components"]["tok2vec"]["model"]["embed"]["adversarial"] == 0.0
+
+
+def differ(rows, config):
+    """Check that all settings of rows are in a config, and other there; and that one row is as it
+    is."""
+    assert rows.pop("Ours") == {}
     for row in rows.values():
         for key, value in row.items():
             there = reduce(getitem, key.split("."), config)

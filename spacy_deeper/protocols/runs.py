@@ -10,6 +10,7 @@ from thinc.api import Config
 
 from ..errors import Errors
 from ..files import sha256sum
+from .settings import with_settings
 
 
 @dataclass(frozen=True)
@@ -60,17 +61,21 @@ class Run:
     def start(self, config: str) -> Path | None:
         """Return the pipeline whose weights `start_from` begins with, if a config has it."""
         parsed = Config().from_str(config, interpolate=False)
-        callback = (parsed.get("initialize") or {}).get("after_init") or {}
-        if callback.get("@callbacks") != START:
+        if started_from(parsed) is None:
             return None
-        training = {**parsed.get("training", {}), "seed": self.seed}
-        text = Config({**parsed, "training": training}, is_interpolated=False).to_str()
-        init = Config().from_str(text, overrides=self.settings)["initialize"]
-        return Path(init["after_init"]["path"])
+        # The run's settings may leave it out.
+        settings = {**self.settings, "training.seed": self.seed}
+        return started_from(with_settings(parsed, settings).interpolate())
 
 
 PATHS = ("train", "test", "dev")
 START = "spacy_deeper.start_from.v1"
+
+
+def started_from(config: Config) -> Path | None:
+    """Return the path that the callback `start_from` has in a config, if there is one."""
+    callback = (config.get("initialize") or {}).get("after_init") or {}
+    return Path(callback["path"]) if callback.get("@callbacks") == START else None
 
 
 def file_hash(path: Path) -> str:

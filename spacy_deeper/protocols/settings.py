@@ -1,6 +1,7 @@
 """Settings of a config by their paths: `{"components.relation_scorer.threshold": 0.5}`."""
 
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,21 @@ def all_settings(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         elif prefix:
             found[prefix + key] = value
     return found
+
+
+def with_settings(config: Mapping[str, Any], settings: Mapping[str, Any]) -> Config:
+    """Return a config, not interpolated, in which settings take the place of its own.
+
+    spaCy's overrides can't: those of spaCy 3.3 refuse a value where the config has a section.
+    """
+    changed: dict[str, Any] = deepcopy(dict(config))
+    for path, value in settings.items():
+        *sections, name = path.split(".")
+        inner = changed
+        for section in sections:
+            inner = inner.setdefault(section, {})
+        inner[name] = value
+    return Config(changed, is_interpolated=False)
 
 
 def overlay(settings: Mapping[str, Any]) -> str:

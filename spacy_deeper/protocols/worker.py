@@ -37,6 +37,7 @@ from ..training.convert import write_atomically
 from ..training.debug_data.reading import without_space
 from .environment import machine, versions
 from .runs import Run
+from .settings import with_settings
 
 JOB, PROGRESS, RESULT, MODEL = "job.json", "progress.json", "result.json", "model"
 #: Where there is no dev data, something has to stand in for it.
@@ -144,18 +145,17 @@ def restore_config(path: Path, config: str, run: Run) -> None:
 
 def run_config(config: Config, run: Run, folder: Path) -> Config:
     """Return the config of one run: its settings, data and seed."""
-    overrides = {**run.settings, "paths.train": str(run.train), "training.seed": run.seed}
+    settings = {**run.settings, "paths.train": str(run.train), "training.seed": run.seed}
     if run.dev is None:
         one = folder / ONE_TEXT
         DocBin(docs=first_docs(run.train, 1), store_user_data=True).to_disk(one)
-        overrides |= without_dev(one)
+        settings |= without_dev(one)
     else:
-        overrides["paths.dev"] = str(run.dev)
-    # What must be there for spaCy, and for the overrides.
+        settings["paths.dev"] = str(run.dev)
+    # What must be there for spaCy.
     training = {"gpu_allocator": None, **config["training"]}
-    complete = Config({"paths": {}, **config, "training": training}, is_interpolated=False)
-    text = complete.to_str(interpolate=False)
-    return Config().from_str(text, overrides=overrides, interpolate=False)
+    text = with_settings({**config, "training": training}, settings).to_str(interpolate=False)
+    return Config().from_str(text, interpolate=False)
 
 
 def without_dev(one: Path) -> dict[str, Any]:

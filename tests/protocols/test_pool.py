@@ -133,6 +133,8 @@ def test_a_finished_run_that_began_with_another_pipeline(tmp_path, make_runs):
     assert run.start("[initialize]\nafter_init = null\n") is None  # as spaCy writes it
     elsewhere = replace(run, settings={"paths.start": str(tmp_path / "seed-1")})
     assert elsewhere.start(options["config"]) == tmp_path / "seed-1"
+    fresh = replace(run, settings={"initialize.after_init": None})
+    assert fresh.start(options["config"]) is None
 
 
 def test_a_refused_run_leaves_the_results_alone(tmp_path, make_runs):
