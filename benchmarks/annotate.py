@@ -25,12 +25,12 @@ from .timing import Timer, threads
 
 PROCESSES = 2
 WORDS = 300_000
-ENCODED = 1_000  # as chunks have many of a length, whose word pieces need little padding
+ENCODED = 1_000  # of few texts sorted by length, a batch would have more padding
 DOCUMENTS = 2_000
-SPEED = """A thread for each process; always by the wall clock, and with the loading of the model.
+SPEED = f"""A thread for each process; always by the wall clock, and with the loading of the model.
 It takes a machine with two free cores: otherwise it measures what else runs there. `encoder alone`
-is the forward pass of the frozen encoder over the first 1,000 of them, sorted by length, in one
-process with as many threads."""
+is the forward pass of the frozen encoder over at most {ENCODED:,} of the documents, sorted by
+length, in one process with as many threads."""
 MEMORY = f"""The most MiB that the main process had, that the larger one of {PROCESSES} workers had,
 and what all of them had at most. Each document has a word that no other has."""
 

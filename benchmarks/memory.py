@@ -193,9 +193,10 @@ def main(path: str, data: str, kind: str, *sizes: str) -> None:
         "learn_relations": learn_relations,
         "head": head,
     }
+    loaded = resident_mib()
     kinds[kind](2)  # what is made once does not count
     taken = [taken_mib(partial(kinds[kind], int(size))) for size in sizes]
-    print(json.dumps([resident_mib(), *taken]))
+    print(json.dumps([loaded, *taken]))
 
 
 if __name__ == "__main__":

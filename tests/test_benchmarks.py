@@ -3,10 +3,12 @@
 import json
 import sys
 from functools import partial
+from inspect import signature
 from pathlib import Path
 
 import numpy
 import pytest
+from spacy.util import registry
 from thinc.api import Config
 
 from benchmarks import annotate, memory
@@ -145,7 +147,9 @@ def test_what_is_trained_here_remembers_nothing(config: Config) -> None:
 
 def test_the_windows_of_the_fine_tuned_encoder(config: Config) -> None:
     """They are those of the frozen one, which the paper's config leaves to the defaults."""
-    for given, window, stride in ((config, 8, 6), (paper_config(), 128, 96)):
+    layer = signature(registry.architectures.get("spacy_deeper.FrozenTransformer.v1")).parameters
+    defaults = [layer[name].default for name in ("window", "stride")]
+    for given, (window, stride) in ((config, (8, 6)), (paper_config(), defaults)):
         spans = fine_tuned(given)["components"]["transformer"]["model"]["get_spans"]
         assert (spans["window"], spans["stride"]) == (window, stride)
 
@@ -204,6 +208,13 @@ def test_a_page_says_once_what_is_the_same() -> None:
     assert page(other, "x.json").count("- python: 3") == 1
     assert "| a | 0.123 |" in Table(**table).markdown()
     assert "Targets" not in page(other, "x.json")
+
+
+@pytest.mark.parametrize("name", ["", "-committee", "-first-machine"])
+def test_pages_are_those_of_their_results(name: str) -> None:
+    path = CONFIGS.parent / "docs" / f"benchmarks{name}.json"
+    results = json.loads(path.read_text(encoding="utf8"))
+    assert path.with_suffix(".md").read_text(encoding="utf8") == page(results, path.name)
 
 
 def test_targets() -> None:

@@ -216,7 +216,7 @@ def test_each_ingredient_is_one(tmp_path):
     differ(rows, config)
 
 
-def test_each_ingredient_of_fine_tuning_is_one():
+def test_ingredients_of_fine_tuning():
     """As above; and a row without adversarial training has each batch once, and as many of them."""
     config = merged("conll04_finetune")
     rows = read_variants(CONFIGS / "finetune_ingredients.json", config)
@@ -235,8 +235,7 @@ def test_each_ingredient_of_fine_tuning_is_one():
 
 
 def differ(rows, config):
-    """Check that all settings of rows are in a config, and other there; and that one row is as it
-    is."""
+    """Check that rows, but for "Ours", change settings of a config to others than it has."""
     assert rows.pop("Ours") == {}
     for row in rows.values():
         for key, value in row.items():

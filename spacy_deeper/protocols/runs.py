@@ -60,22 +60,18 @@ class Run:
 
     def start(self, config: str) -> Path | None:
         """Return the pipeline whose weights `start_from` begins with, if a config has it."""
-        parsed = Config().from_str(config, interpolate=False)
-        if started_from(parsed) is None:
+        if START not in config + srsly.json_dumps(self.settings):
             return None
-        # The run's settings may leave it out.
-        settings = {**self.settings, "training.seed": self.seed}
-        return started_from(with_settings(parsed, settings).interpolate())
+        parsed = {"training": {}, **Config().from_str(config, interpolate=False)}
+        complete = with_settings(
+            parsed, {**self.settings, "training.seed": self.seed}
+        ).interpolate()
+        callback = (complete.get("initialize") or {}).get("after_init") or {}
+        return Path(callback["path"]) if callback.get("@callbacks") == START else None
 
 
 PATHS = ("train", "test", "dev")
 START = "spacy_deeper.start_from.v1"
-
-
-def started_from(config: Config) -> Path | None:
-    """Return the path that the callback `start_from` has in a config, if there is one."""
-    callback = (config.get("initialize") or {}).get("after_init") or {}
-    return Path(callback["path"]) if callback.get("@callbacks") == START else None
 
 
 def file_hash(path: Path) -> str:

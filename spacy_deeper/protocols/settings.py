@@ -50,14 +50,17 @@ def all_settings(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def with_settings(config: Mapping[str, Any], settings: Mapping[str, Any]) -> Config:
     """Return a config, not interpolated, in which settings take the place of its own.
 
-    spaCy's overrides can't: those of spaCy 3.3 refuse a value where the config has a section.
+    spaCy's overrides can't: those of spaCy 3.3 refuse a value where the config has a section. A
+    setting in a section that the config has not is an error.
     """
     changed: dict[str, Any] = deepcopy(dict(config))
     for path, value in settings.items():
         *sections, name = path.split(".")
-        inner = changed
+        inner: Any = changed
         for section in sections:
-            inner = inner.setdefault(section, {})
+            inner = inner.get(section)
+            if not isinstance(inner, dict):
+                raise ValueError(Errors.D322.format(path="Run.settings", key=path, hint=""))
         inner[name] = value
     return Config(changed, is_interpolated=False)
 

@@ -154,8 +154,7 @@ def run_config(config: Config, run: Run, folder: Path) -> Config:
         settings["paths.dev"] = str(run.dev)
     # What must be there for spaCy.
     training = {"gpu_allocator": None, **config["training"]}
-    text = with_settings({**config, "training": training}, settings).to_str(interpolate=False)
-    return Config().from_str(text, interpolate=False)
+    return with_settings({"paths": {}, **config, "training": training}, settings)
 
 
 def without_dev(one: Path) -> dict[str, Any]:

@@ -135,6 +135,9 @@ def test_a_finished_run_that_began_with_another_pipeline(tmp_path, make_runs):
     assert elsewhere.start(options["config"]) == tmp_path / "seed-1"
     fresh = replace(run, settings={"initialize.after_init": None})
     assert fresh.start(options["config"]) is None
+    callback = {"@callbacks": "spacy_deeper.start_from.v1", "path": "there"}
+    other = replace(run, settings={"initialize.after_init": callback})
+    assert other.start("[initialize]\nafter_init = null\n") == Path("there")
 
 
 def test_a_refused_run_leaves_the_results_alone(tmp_path, make_runs):

@@ -1,6 +1,8 @@
 import platform
+import shutil
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 import spacy
@@ -117,6 +119,16 @@ def test_endless_training(tmp_path, data):
 
 
 # Configs
+
+
+def test_paths_with_a_dollar(tmp_path, data):
+    folder = tmp_path / "a$b"
+    folder.mkdir()
+    run = make_run(data, train=Path(shutil.copy(data / "train.spacy", folder)))
+    config = run_config(tiny_config(), run, folder)
+    assert config["paths"]["train"] == str(folder / "train.spacy")
+    if not spacy.__version__.startswith("3.3."):  # which takes it for a variable
+        assert do(run, folder)["n_steps"] == 6
 
 
 def test_config_of_a_run(tmp_path, data):
