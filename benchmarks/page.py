@@ -12,7 +12,7 @@ from .targets import compared
 PAGE = """# Benchmarks
 
 Written by `python -m benchmarks` from [{source}]({source}); don't edit it. What is compared took
-turns on one machine; times are medians of the repeats that are named, unless a table says otherwise.
+turns on one machine; times are medians of the repeats that are named, but where a table says other.
 The same thing may differ by a sixth from table to table: compare within one.
 
 {about}
