@@ -16,6 +16,7 @@ class Warnings(metaclass=ErrorsWithCodes):
     )
 
     # Commands
+    DW100 = "{path} has no entity. If its format was guessed wrongly, name it with --from."
     DW164 = (
         "This processor has no instructions for bfloat16 that torch knows (AVX512-BF16 or AMX): it "
         "computes in single precision."
@@ -65,6 +66,10 @@ class Errors(metaclass=ErrorsWithCodes):
     D006 = "Relation {index}: the label is not a non-empty string: {label!r}"
     D007 = "Relation {index}: the score is not a number in [0, 1]: {score!r}"
     D008 = "Relation {index}: this relation is there twice: {label!r} from {head!r} to {tail!r}"
+    D009 = (
+        "doc._.relations takes a list of Relations or tuples (head, tail, label[, score]), not "
+        "{value!r}. [] says that there are none."
+    )
 
     # D1xx: annotation files and the command line
     D100 = "There is no annotation file {path}. Check the path."
@@ -109,7 +114,7 @@ class Errors(metaclass=ErrorsWithCodes):
     D127 = "{where}: the line has more than {limit} bytes. Is this really an annotation file?"
     D128 = "Can't read {path}: {problem}."
     D129 = (
-        "--strict: {count} annotations would be repaired or dropped, so nothing was written. "
+        "--strict: to be repaired or dropped: {count}, so nothing was written. "
         "The first is {first}. See them all with --report, or without --strict."
     )
     D130 = (
@@ -185,7 +190,7 @@ class Errors(metaclass=ErrorsWithCodes):
         "is missing: https://spacy.io/usage#gpu"
     )
     D164 = "There is no file '{path}'. To show a text, give a sentence in quotes, or - for stdin."
-    D165 = "{path} is not complete: it has {wrong}."
+    D165 = "{path} has {wrong}."
     D166 = (
         "--bf16 is for the CPU: leave it out, or --gpu-id. A transformer that is trained has "
         "mixed_precision, a setting of spacy_deeper.TransformerModel.v1, for a GPU."

@@ -78,6 +78,8 @@ def set_relations(doc: Doc, relations: Iterable[RelationLike]) -> None:
     RAISES (ValueError): If an item is no relation between two spans of this doc, or is there twice.
         The relations of the doc are then as before.
     """
+    if not isinstance(relations, Iterable):
+        raise ValueError(Errors.D009.format(value=relations))
     rows = []
     seen = set()
     types = {(ent.start, ent.end): ent.label_ for ent in doc.ents}

@@ -86,6 +86,12 @@ def run_python(code: str) -> str:
 # Reading and writing
 
 
+def test_none_is_no_list():
+    doc = Doc(Vocab(), ["a"])
+    with pytest.raises(ValueError, match=r"^\[D009\] .*None"):
+        doc._.relations = None
+
+
 def test_repr(doc: Doc) -> None:
     expected = "Relation(head=Edgar Allan Poe, tail=Boston, label='Live_In', score=0.97)"
     assert repr(doc._.relations[0]) == expected

@@ -142,4 +142,4 @@ def annotate_cli(
         rate = done.run_words / done.seconds
         typer.echo(f"This run: {done.seconds:.1f} s, {rate:.0f} words/s, loading included")
     if done.failures:
-        say_warning(f"Failed: {done.failures} documents. {done.failures_path} has the reasons.")
+        say_warning(f"Failed documents: {done.failures}. {done.failures_path} has the reasons.")

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 from wasabi import msg
 
-from ._util import one_line, one_line_errors, say_good
+from ..errors import Warnings
+from ._util import one_line, one_line_errors, say_good, say_warning
 
 IN = "spert, multihead, ade, dygie, brat, prodigy, labelstudio, doccano, markup or spacy"
 OUT = "spacy, spert, brat or triples"
@@ -84,6 +85,8 @@ def convert_cli(
             silent=False,
         )
     say_good(f"Wrote {done.path} (documents: {done.docs})")
+    if format is None and not done.ents:
+        say_warning(Warnings.DW100.format(path="stdin" if str(input) == "-" else input))
     _print_counts("Entities", done.ents)
     _print_counts("Relations", done.relations)
     read, written = done.report.read, done.report.written

@@ -20,7 +20,7 @@ from ..schemes import OUTSIDE, UNKNOWN, Scheme
 from .committee import check_committee
 from .default_model import default_model
 from .loss import Reduction, loss_scale
-from .settings import over_half
+from .settings import change, changed, over_half
 
 _IOB_I, _IOB_B = 1, 3  # spaCy's codes; a B without a type marks a blocked token
 
@@ -104,14 +104,14 @@ class CRFEntityTagger(TrainablePipe):
     def threshold(self) -> float | None:
         """What the probability of an entity exceeds, or None for the entities of the best tags.
 
-        What is set here is saved with the pipeline, and then prevails over its config.
+        What is set here is saved with the pipeline, and then prevails over its config, but not over
+        one that is overridden when the pipeline is loaded.
         """
-        return self.cfg.get("threshold", self._threshold)
+        return changed(self.cfg, "threshold", self._threshold)
 
     @threshold.setter
     def threshold(self, value: float | None) -> None:
-        # Only a changed threshold goes into the saved cfg, as in `relation_scorer`.
-        self.cfg["threshold"] = over_half(self.name, value)
+        change(self.cfg, "threshold", over_half(self.name, value), self._threshold)
 
     @property
     def labels(self) -> tuple[str, ...]:

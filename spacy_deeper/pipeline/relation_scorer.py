@@ -22,7 +22,7 @@ from .committee import check_committee
 from .default_model import default_model
 from .gold_entities import GoldEntities, typed_entity_spans
 from .loss import Reduction, loss_scale, relation_loss
-from .settings import not_negative, probabilities, probability
+from .settings import change, changed, not_negative, probabilities, probability
 
 DEFAULT_MODEL = default_model("""
 [model]
@@ -151,30 +151,29 @@ class RelationScorer(TrainablePipe):
     def threshold(self) -> float:
         """θ: the score that a predicted relation exceeds.
 
-        What is set here is saved with the pipeline, and then prevails over its config.
+        What is set here is saved with the pipeline, and then prevails over its config, but not over
+        one that is overridden when the pipeline is loaded.
         """
-        return self.cfg.get("threshold", self._threshold)
+        return changed(self.cfg, "threshold", self._threshold)
 
     @threshold.setter
     def threshold(self, value: float) -> None:
-        # Only a changed threshold goes into the saved cfg: that of the config can still be
-        # overridden when the pipeline is loaded.
-        self.cfg["threshold"] = probability("threshold", value)
+        change(self.cfg, "threshold", probability("threshold", value), self._threshold)
 
     @property
     def label_thresholds(self) -> dict[str, float]:
         """The thresholds of labels that have one of their own; that of the others is `threshold`.
 
-        What is set here is saved with the pipeline, and then prevails over its config. It is a copy
+        What is set here is saved with the pipeline, and prevails as `threshold` does. It is a copy
         each time: assign a mapping to change the thresholds, or None to have none.
         """
-        return dict(self.cfg.get("label_thresholds", self._label_thresholds))
+        return dict(changed(self.cfg, "label_thresholds", self._label_thresholds))
 
     @label_thresholds.setter
     def label_thresholds(self, values: Mapping[str, float] | None) -> None:
         thresholds = probabilities("label_thresholds", values)
         self._check_known(thresholds)
-        self.cfg["label_thresholds"] = thresholds
+        change(self.cfg, "label_thresholds", thresholds, self._label_thresholds)
 
     def _thresholds(self) -> list[float]:
         """Return the threshold of each label, (R,)."""

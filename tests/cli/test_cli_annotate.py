@@ -31,7 +31,7 @@ def test_what_it_says(model: Path, tmp_path: Path) -> None:
     assert f"Wrote {output} ({counts})" in result.stdout
     assert "words/s" in result.stdout
     failures = f"{output}.failures.jsonl"
-    assert f"Failed: 1 documents. {failures} has the reasons." in result.stderr
+    assert f"Failed documents: 1. {failures} has the reasons." in result.stderr
     assert json.loads(output.read_text())["id"] == "x"
     assert json.loads(Path(failures).read_text())["reason"] == "the text is empty"
 

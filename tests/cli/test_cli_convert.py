@@ -80,6 +80,16 @@ def test_no_losses(tmp_path, markup):
     assert "Changed" not in result.stdout
 
 
+def test_a_guessed_file_without_entities(tmp_path):
+    """Any text is markup, if there is none in it."""
+    path = tmp_path / "a.txt"
+    path.write_text("Hello, world.\n")
+    result = run("convert", path, tmp_path / "a.spacy")
+    assert result.exit_code == 0
+    assert f"[DW100] {path} has no entity" in result.stderr
+    assert run("convert", path, tmp_path / "b.spacy", "--from", "markup").stderr == ""
+
+
 def test_strict(tmp_path, nested):
     result = run("convert", nested, tmp_path / "a.spacy", "--strict")
     assert result.exit_code == 1

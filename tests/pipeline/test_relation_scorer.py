@@ -115,6 +115,21 @@ def test_threshold_is_overridden_at_loading(trained_path, gold):
     assert all(r.score > 0.1 for r in nlp(gold.text)._.relations)
 
 
+def test_what_was_changed_is_overridden_at_loading(trained_path, tmp_path):
+    """Numbers are those that were set, which srsly's JSON alone would not give back."""
+    nlp = spacy.load(trained_path)
+    scorer = nlp.get_pipe("relation_scorer")
+    label = scorer.labels[0]
+    scorer.threshold = 0.3
+    scorer.label_thresholds = {label: 0.6}
+    nlp.to_disk(tmp_path)
+    scorer = spacy.load(tmp_path).get_pipe("relation_scorer")
+    assert (scorer.threshold, scorer.label_thresholds) == (0.3, {label: 0.6})
+    override = {"components.relation_scorer.threshold": 0.8}
+    scorer = spacy.load(tmp_path, config=override).get_pipe("relation_scorer")
+    assert (scorer.threshold, scorer.label_thresholds) == (0.8, {label: 0.6})
+
+
 def test_both_directions_are_scored(nlp, scorer, gold):
     doc = nlp(gold.text)
     (scores,) = scorer.predict([doc])
