@@ -150,7 +150,7 @@ def test_report_file(tmp_path, nested):
 def test_strict(tmp_path, nested):
     output = tmp_path / "new" / "folder" / "a.spacy"
     report = tmp_path / "report.jsonl"
-    with pytest.raises(ValueError, match=r"D129.*1 annotation.*Oslo.*record 0, entity 1"):
+    with pytest.raises(ValueError, match=r"D129.*: 1, .*Oslo.*record 0, entity 1"):
         convert(nested, output, strict=True, report_path=report)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.jsonl", "report.jsonl"]
     assert report.read_text()
