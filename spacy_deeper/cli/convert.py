@@ -69,7 +69,7 @@ def convert_cli(
     Either the whole input is converted or, if it is broken, nothing is written. What is not broken
     and yet does not fit is repaired or dropped, and counted at the end.
     """
-    from ..training.convert import convert
+    from ..training.convert import STDIN, convert
     from ..training.records import Options
 
     with one_line_errors():
@@ -86,7 +86,7 @@ def convert_cli(
         )
     say_good(f"Wrote {done.path} (documents: {done.docs})")
     if format is None and not done.ents:
-        say_warning(Warnings.DW100.format(path="stdin" if str(input) == "-" else input))
+        say_warning(Warnings.DW100.format(path="stdin" if input == STDIN else input))
     _print_counts("Entities", done.ents)
     _print_counts("Relations", done.relations)
     read, written = done.report.read, done.report.written

@@ -177,9 +177,9 @@ class RelationScorer(TrainablePipe):
 
     def _thresholds(self) -> list[float]:
         """Return the threshold of each label, (R,)."""
-        own = self.label_thresholds
+        own, common = self.label_thresholds, self.threshold
         self._check_known(own)
-        return [own.get(label, self.threshold) for label in self.labels]
+        return [own.get(label, common) for label in self.labels]
 
     def _check_known(self, thresholds: Mapping[str, float]) -> None:
         """Complain of thresholds for labels that there are not."""
