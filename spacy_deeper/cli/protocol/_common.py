@@ -104,7 +104,7 @@ def print_table(results: dict[str, Any]) -> None:
     from ...protocols.report import main_table
 
     header, data = found = main_table(results)
-    shown = table(data, header=header, divider=True, aligns=found.aligns, max_col=60)
+    shown = table(data, header=header, divider=True, aligns=found.aligns, max_col=1000)
     typer.echo(locale_escape(shown))  # ± is not in every terminal's alphabet
 
 

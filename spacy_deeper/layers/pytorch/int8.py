@@ -19,7 +19,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from ...errors import Errors
 from .fast_gru import last_positions, reversed_positions, tanh_
-from .int8_product import product, reorder, reordered_product
+from .int8_product import product, products, reorder, reordered_product
 
 LIMIT = 127
 # Rows that are read at once: what is between x and y then stays in the processor's cache.
@@ -78,18 +78,18 @@ class Int8Linear(Int8):
         """The weights in single precision, for those who don't call the layer."""
         return self.q_weight * self.scale[:, None]
 
-    def forward(self, x: Tensor, gelu: bool = False) -> Tensor:
+    def forward(self, x: Tensor, gelu: bool = False, out: Tensor | None = None) -> Tensor:
         """Return W x + b: x (..., nI) to (..., nO).
 
         gelu: Return its GELU, which costs less here, while the numbers are at hand.
+        out: Where it is written, (N, nO) of single precision, if there is a place.
         """
         self.check(x)
         rows = x.reshape(-1, self.in_features).float()
-        y = rows.new_empty((len(rows), self.out_features))
+        y = rows.new_empty((len(rows), self.out_features)) if out is None else out
         reordered = self.reordered()
         for x_block, y_block in zip(rows.split(BLOCK), y.split(BLOCK), strict=True):
-            ends = x_block.amax(1, keepdim=True), x_block.amin(1, keepdim=True).neg_()
-            largest = torch.maximum(*ends).clamp_(min=1e-12)
+            largest = x_block.abs().amax(1, keepdim=True).clamp_(min=1e-12)
             q = torch.mul(x_block, LIMIT / largest).round_().to(torch.int8)
             largest.div_(LIMIT)
             if reordered is None:
@@ -121,9 +121,8 @@ class Int8Linear(Int8):
 class Int8BiRNN(Int8):
     """A bidirectional layer over packed texts, sorted by length, with weights of 8 bits.
 
-    Gates of both directions, G rows of H each, stand below each other: `inputs` makes them from
-    the tokens, with both biases; `q_weight`, int8 (2, G H, H), and `scale`, (2, 1, G H), from the
-    states before.
+    What makes the gates, G rows of H each, of one direction and of the other: `inputs` from the
+    tokens; `q_weight`, int8 (2, G H, H), `scale`, (2, 1, G H), and `bias` from the states before.
     """
 
     gates: int
@@ -135,21 +134,23 @@ class Int8BiRNN(Int8):
         super().__init__()
         self.hidden_size = rnn.hidden_size
         w_ih, w_hh, b_ih, b_hh = zip(*rnn.all_weights, strict=True)
-        both = nn.Linear(rnn.input_size, 2 * self.gates * rnn.hidden_size)
-        both.weight = nn.Parameter(torch.cat(w_ih))
-        both.bias = nn.Parameter(torch.cat(b_ih))
-        self.inputs = Int8Linear(both)
+        self.inputs = nn.ModuleList()
+        for weight, bias in zip(w_ih, b_ih, strict=True):
+            linear = nn.Linear(rnn.input_size, self.gates * rnn.hidden_size)
+            linear.weight, linear.bias = weight, bias
+            self.inputs.append(Int8Linear(linear))
         weights, scales = zip(*map(quantize_rows, w_hh), strict=True)
         self.register_buffer("q_weight", torch.stack(weights))
         self.register_buffer("scale", torch.stack(scales)[:, None] / LIMIT)
         self.register_buffer("bias", torch.stack(b_hh).detach()[:, None])
 
     @abstractmethod
-    def step(self, x: Tensor, h: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+    def step(self, x: Tensor, h: Tensor, cell: Tensor, out: Tensor) -> tuple[Tensor, Tensor]:
         """Return the next states and cells.
 
         x, h: (2, B, G H), what tokens and states before give to the gates; may be overwritten.
         cell: (2, B, H), the cells before; of a GRU the states.
+        out: (2, B, H), where the states are written.
         """
 
     def forward(self, packed: PackedSequence) -> tuple[PackedSequence, Any]:
@@ -158,18 +159,19 @@ class Int8BiRNN(Int8):
         self.check(data)
         H, sizes = self.hidden_size, batch_sizes.tolist()
         reverse = reversed_positions(batch_sizes)
-        ahead, back = self.inputs(data).chunk(2, dim=1)
-        x = torch.stack([ahead, back[reverse]]).split(sizes, dim=1)
-        states = data.new_empty((2, len(data), H))
+        # As few large arrays as can be: each is fresh memory, which costs what a product does.
+        gates = torch.empty((2, len(data), self.gates * H))
+        for layer, inputs, out in zip(self.inputs, (data, data[reverse]), gates, strict=True):
+            layer(inputs, out=out)
+        x = gates.split(sizes, dim=1)
+        states = torch.empty((2, len(data), H))
         after = states.split(sizes, dim=1)
-        h = cell = data.new_zeros((2, sizes[0], H))
+        h = cell = torch.zeros((2, sizes[0], H))
         cells = []
         for t, size in enumerate(sizes):
             q = torch.mul(h[:, :size], LIMIT).round_().to(torch.int8)
-            from_h = torch.stack([product(q[i], self.q_weight[i]) for i in range(2)])
-            from_h = torch.addcmul(self.bias, from_h, self.scale)
-            h, new = self.step(x[t], from_h, cell[:, :size])
-            after[t].copy_(h)
+            from_h = torch.addcmul(self.bias, products(q, self.q_weight), self.scale)
+            h, new = self.step(x[t], from_h, cell[:, :size], after[t])
             cells.append(cell[:, size:])  # of the texts that ended before
             cell = new
         output = torch.cat([states[0], states[1][reverse]], dim=1)
@@ -188,12 +190,12 @@ class Int8GRU(Int8BiRNN):
 
     gates = 3
 
-    def step(self, x: Tensor, h: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+    def step(self, x: Tensor, h: Tensor, cell: Tensor, out: Tensor) -> tuple[Tensor, Tensor]:
         H = self.hidden_size
-        r, z = x[..., : 2 * H].add_(h[..., : 2 * H]).sigmoid_().chunk(2, dim=2)
-        n = tanh_(x[..., 2 * H :].addcmul_(r, h[..., 2 * H :]))
-        h = torch.lerp(n, cell, z)
-        return h, h
+        r, z = h[..., : 2 * H].add_(x[..., : 2 * H]).sigmoid_().chunk(2, dim=2)
+        n = tanh_(h[..., 2 * H :].mul_(r).add_(x[..., 2 * H :]))
+        torch.lerp(n, cell, z, out=out)
+        return out, out
 
 
 class Int8LSTM(Int8BiRNN):
@@ -201,10 +203,11 @@ class Int8LSTM(Int8BiRNN):
 
     gates = 4
 
-    def step(self, x: Tensor, h: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+    def step(self, x: Tensor, h: Tensor, cell: Tensor, out: Tensor) -> tuple[Tensor, Tensor]:
         i, f, g, o = x.add_(h).chunk(4, dim=2)
         cell = f.sigmoid() * cell + i.sigmoid() * g.tanh()
-        return o.sigmoid() * cell.tanh(), cell
+        torch.mul(o.sigmoid(), cell.tanh(), out=out)
+        return out, cell
 
     def final(self, h: Tensor, cell: Tensor) -> Any:
         return h, cell

@@ -29,6 +29,16 @@ def product(q: Tensor, weight: Tensor) -> Tensor:
         return q.float() @ weight.t().float()
 
 
+def products(q: Tensor, weight: Tensor) -> Tensor:
+    """Return `product` for each of two: (2, N, nI), (2, nO, nI), to (2, N, nO), maybe of int32."""
+    if not has_int_mm():
+        return torch.stack([product(*pair) for pair in zip(q, weight, strict=True)])
+    y = torch.empty((len(q), q.shape[1], weight.shape[1]), dtype=torch.int32)
+    for i in range(len(q)):
+        torch._int_mm(q[i], weight[i].t(), out=y[i])
+    return y
+
+
 def reorder(weight: Tensor) -> Tensor | None:
     """Return a weight Q for `reordered_product`, or None where `product` is better."""
     if len(weight) < MIN_OUTPUTS or not has_vnni():
