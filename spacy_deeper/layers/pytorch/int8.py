@@ -11,7 +11,7 @@ does not depend on the other texts of its batch. States of an RNN are in (-1, 1)
 
 from abc import abstractmethod
 from copy import copy
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,12 @@ def quantize_rows(weight: Tensor) -> tuple[Tensor, Tensor]:
     """RETURNS (Tuple[Tensor, Tensor]): Q, int8 (nO, nI), and s (nO,), of a weight (nO, nI)."""
     scale = weight.detach().float().abs().amax(1).clamp_(min=1e-12) / LIMIT
     return (weight.detach() / scale[:, None]).round_().to(torch.int8), scale
+
+
+def quantize_inputs(x: Tensor) -> tuple[Tensor, Tensor]:
+    """RETURNS (Tuple[Tensor, Tensor]): q, int8 (N, nI), and a, (N, 1), of an input (N, nI)."""
+    largest = x.abs().amax(1, keepdim=True).clamp_(min=1e-12)
+    return torch.mul(x, LIMIT / largest).round_().to(torch.int8), largest.div_(LIMIT)
 
 
 class Int8(nn.Module):
@@ -78,31 +84,34 @@ class Int8Linear(Int8):
         """The weights in single precision, for those who don't call the layer."""
         return self.q_weight * self.scale[:, None]
 
-    def forward(self, x: Tensor, gelu: bool = False, out: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, gelu: bool = False) -> Tensor:
         """Return W x + b: x (..., nI) to (..., nO).
 
         gelu: Return its GELU, which costs less here, while the numbers are at hand.
-        out: Where it is written, (N, nO) of single precision, if there is a place.
         """
         self.check(x)
         rows = x.reshape(-1, self.in_features).float()
-        y = rows.new_empty((len(rows), self.out_features)) if out is None else out
-        reordered = self.reordered()
+        y = rows.new_empty((len(rows), self.out_features))
         for x_block, y_block in zip(rows.split(BLOCK), y.split(BLOCK), strict=True):
-            largest = x_block.abs().amax(1, keepdim=True).clamp_(min=1e-12)
-            q = torch.mul(x_block, LIMIT / largest).round_().to(torch.int8)
-            largest.div_(LIMIT)
-            if reordered is None:
-                block = product(q, self.q_weight).mul_(self.scale)
-            else:
-                block = reordered_product(q, reordered, self.scale)
-            if self.bias is None:
-                torch.mul(block, largest, out=y_block)
-            else:
-                torch.addcmul(self.bias, block, largest, out=y_block)
+            self.multiply(*quantize_inputs(x_block), out=y_block)
             if gelu:
                 torch.ops.aten.gelu_(y_block)
         return y.reshape(*x.shape[:-1], self.out_features).to(x.dtype)
+
+    def multiply(self, q: Tensor, scale: Tensor, out: Tensor) -> None:
+        """Write a s (Q q) + b to out, (N, nO).
+
+        q: int8 (N, nI), which may be overwritten. scale: a, (N, 1).
+        """
+        reordered = self.reordered()
+        if reordered is None:
+            y = product(q, self.q_weight).mul_(self.scale)
+        else:
+            y = reordered_product(q, reordered, self.scale)
+        if self.bias is None:
+            torch.mul(y, scale, out=out)
+        else:
+            torch.addcmul(self.bias, y, scale, out=out)
 
     def reordered(self) -> Tensor | None:
         """Return the weights as the processor reads them best, if it does; they are not saved."""
@@ -159,11 +168,7 @@ class Int8BiRNN(Int8):
         self.check(data)
         H, sizes = self.hidden_size, batch_sizes.tolist()
         reverse = reversed_positions(batch_sizes)
-        # As few large arrays as can be: each is fresh memory, which costs what a product does.
-        gates = torch.empty((2, len(data), self.gates * H))
-        for layer, inputs, out in zip(self.inputs, (data, data[reverse]), gates, strict=True):
-            layer(inputs, out=out)
-        x = gates.split(sizes, dim=1)
+        x = self.from_tokens(data.float(), reverse).split(sizes, dim=1)
         states = torch.empty((2, len(data), H))
         after = states.split(sizes, dim=1)
         h = cell = torch.zeros((2, sizes[0], H))
@@ -179,6 +184,19 @@ class Int8BiRNN(Int8):
         return packed._replace(data=output), self.final(
             states[:, last_positions(batch_sizes)], final_cells
         )
+
+    def from_tokens(self, data: Tensor, reverse: Tensor) -> Tensor:
+        """Return what tokens give to the gates, (2, N, G H), each direction in its own order.
+
+        Large arrays are few: each is fresh memory, which costs as much as what is done with it.
+        """
+        q, scale = map(torch.cat, zip(*map(quantize_inputs, data.split(BLOCK)), strict=True))
+        both = (q, scale), (q[reverse], scale[reverse])
+        gates = torch.empty((2, len(data), self.gates * self.hidden_size))
+        for layer, rows, out in zip(self.inputs, both, gates, strict=True):
+            for block in zip(*(part.split(BLOCK) for part in (*rows, out)), strict=True):
+                cast(Int8Linear, layer).multiply(*block)
+        return gates
 
     def final(self, h: Tensor, cell: Tensor) -> Any:
         """Return the last states, (2, B, H), as torch's layer does."""
