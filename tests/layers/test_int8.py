@@ -133,7 +133,7 @@ def dequantized(rnn: nn.RNNBase) -> nn.RNNBase:
 
 @pytest.mark.usefixtures("either_product")
 @pytest.mark.parametrize("cell", LAYERS)
-@pytest.mark.parametrize("lengths", [[5, 3, 3, 1], [1], [2, 2]])
+@pytest.mark.parametrize("lengths", [[5, 3, 3, 1], [1], [2, 2], [BLOCK + 3, 5]])
 def test_a_recurrent_layer_is_nearly_torchs(cell: str, lengths: list[int]) -> None:
     theirs, ours = LAYERS[cell]
     rnn = theirs(32, 48, bidirectional=True)

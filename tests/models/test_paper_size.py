@@ -84,4 +84,4 @@ def test_the_number_of_parameters() -> None:
     total = n_parameters(tok2vec, tagger, scorer)
     assert total == sum(expected.values())
     assert 5.5e6 < total < 6.5e6
-    assert total == 6_271_985  # what the README says
+    assert total == 6_271_985  # what docs/reference.md says

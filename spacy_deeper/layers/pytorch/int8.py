@@ -33,7 +33,10 @@ def quantize_rows(weight: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def quantize_inputs(x: Tensor) -> tuple[Tensor, Tensor]:
-    """RETURNS (Tuple[Tensor, Tensor]): q, int8 (N, nI), and a, (N, 1), of an input (N, nI)."""
+    """RETURNS (Tuple[Tensor, Tensor]): q, int8 (N, nI), and a, (N, 1), of an input (N, nI).
+
+    x: Of single precision.
+    """
     largest = x.abs().amax(1, keepdim=True).clamp_(min=1e-12)
     return torch.mul(x, LIMIT / largest).round_().to(torch.int8), largest.div_(LIMIT)
 
@@ -130,8 +133,9 @@ class Int8Linear(Int8):
 class Int8BiRNN(Int8):
     """A bidirectional layer over packed texts, sorted by length, with weights of 8 bits.
 
-    What makes the gates, G rows of H each, of one direction and of the other: `inputs` from the
-    tokens; `q_weight`, int8 (2, G H, H), `scale`, (2, 1, G H), and `bias` from the states before.
+    Gates of a direction are G rows of H each. `inputs` has a layer for each direction, from tokens
+    to gates; q_weight, int8 (2, G H, H), scale s / 127 and bias, (2, 1, G H), make the other part
+    of them from the states before.
     """
 
     gates: int
@@ -164,14 +168,14 @@ class Int8BiRNN(Int8):
 
     def forward(self, packed: PackedSequence) -> tuple[PackedSequence, Any]:
         """Return what torch's layer does."""
-        data, batch_sizes = packed.data, packed.batch_sizes
+        data, batch_sizes = packed.data.float(), packed.batch_sizes
         self.check(data)
         H, sizes = self.hidden_size, batch_sizes.tolist()
         reverse = reversed_positions(batch_sizes)
-        x = self.from_tokens(data.float(), reverse).split(sizes, dim=1)
-        states = torch.empty((2, len(data), H))
+        x = self.from_tokens(data, reverse).split(sizes, dim=1)
+        states = data.new_empty((2, len(data), H))
         after = states.split(sizes, dim=1)
-        h = cell = torch.zeros((2, sizes[0], H))
+        h = cell = data.new_zeros((2, sizes[0], H))
         cells = []
         for t, size in enumerate(sizes):
             q = torch.mul(h[:, :size], LIMIT).round_().to(torch.int8)
@@ -181,7 +185,7 @@ class Int8BiRNN(Int8):
             cell = new
         output = torch.cat([states[0], states[1][reverse]], dim=1)
         final_cells = torch.cat([cell, *reversed(cells)], dim=1)
-        return packed._replace(data=output), self.final(
+        return packed._replace(data=output.to(packed.data.dtype)), self.final(
             states[:, last_positions(batch_sizes)], final_cells
         )
 
@@ -192,7 +196,7 @@ class Int8BiRNN(Int8):
         """
         q, scale = map(torch.cat, zip(*map(quantize_inputs, data.split(BLOCK)), strict=True))
         both = (q, scale), (q[reverse], scale[reverse])
-        gates = torch.empty((2, len(data), self.gates * self.hidden_size))
+        gates = data.new_empty((2, len(data), self.gates * self.hidden_size))
         for layer, rows, out in zip(self.inputs, both, gates, strict=True):
             for block in zip(*(part.split(BLOCK) for part in (*rows, out)), strict=True):
                 cast(Int8Linear, layer).multiply(*block)

@@ -15,7 +15,7 @@ from ...devices import exact
 from .linear import attempt
 
 # With fewer outputs, what comes before the product costs what reordered weights save.
-MIN_OUTPUTS = 768
+MIN_OUTPUTS = 384
 # oneDNN makes its code anew for each number of rows. So that these are few, there are zeros below.
 ROWS = 32
 OFFSET = 128
@@ -30,7 +30,10 @@ def product(q: Tensor, weight: Tensor) -> Tensor:
 
 
 def products(q: Tensor, weight: Tensor) -> Tensor:
-    """Return `product` for each of two: (2, N, nI), (2, nO, nI), to (2, N, nO), maybe of int32."""
+    """Return `product` for each pair of two stacks, maybe as int32.
+
+    q: int8 (D, N, nI). weight: int8 (D, nO, nI). RETURNS: (D, N, nO).
+    """
     if not has_int_mm():
         return torch.stack([product(*pair) for pair in zip(q, weight, strict=True)])
     y = torch.empty((len(q), q.shape[1], weight.shape[1]), dtype=torch.int32)
@@ -72,7 +75,9 @@ def has_int_mm() -> bool:
     """
     if not (torch.backends.mkldnn.is_available() and hasattr(torch, "_int_mm")):
         return False
-    return torch.equal(torch._int_mm(LARGEST, LARGEST.t()), whole_product(LARGEST, LARGEST))
+    out = torch.empty((ROWS, ROWS), dtype=torch.int32)
+    found = attempt(lambda: torch._int_mm(LARGEST, LARGEST.t(), out=out))  # once on GPUs alone
+    return found is not None and torch.equal(found, whole_product(LARGEST, LARGEST))
 
 
 @cache
