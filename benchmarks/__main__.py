@@ -90,7 +90,7 @@ def main(args: list[str] | None = None) -> None:
         if options.output:
             save(options.output, about, purpose(name), name, results[name])
     targets = compared(results)
-    if targets.rows:
+    if targets.rows and not options.quick:  # so little says nothing of them
         targets.show()
     msg.good(f"Done in {perf_counter() - begin:.0f} s")
 

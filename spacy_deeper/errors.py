@@ -176,7 +176,7 @@ class Errors(metaclass=ErrorsWithCodes):
     D152 = "{paths} merge to a config that is not valid: {problem}"
     D153 = "{paths} merge to a config that can't be trained: {problem}."
     D154 = "The output {path} is also an input. Name another file, or the input would be lost."
-    D156 = "{paths}: nothing reads [{section}] {name}.{hint} Check its spelling, or remove it."
+    D156 = "{paths}: nothing reads {setting}.{hint} Check its spelling, or remove it."
     D157 = (
         "The output {path} exists and is no complete config: is it an overlay, and the name of the "
         "output was left out? Remove the file if it is not needed."

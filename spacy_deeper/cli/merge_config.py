@@ -75,15 +75,24 @@ def _check_names(base: Config, config: Config, paths: str) -> None:
     known = {
         "vars": {name for name in config.get("vars", {}) if f"${{vars.{name}}}" in text},
         "components": set(config["nlp"]["pipeline"]),
+        "nlp": set(Language.default_config["nlp"]),
         "training": set(Language.default_config["training"]),
     }
+    sections = {*Language.default_config, "pretraining"}
+    sections |= {name for name in config if f"${{{name}." in text}
+    groups = [("[{}]", sections, base, config)]
     for section, names in known.items():
-        for name in config.get(section, {}):
-            if name not in names and name not in base.get(section, {}):
+        found = base.get(section, {}), config.get(section, {})
+        groups.append((f"[{section}] {{}}", names, *found))
+    for setting, names, before, after in groups:
+        for name in after:
+            if name not in names and name not in before:
                 close = get_close_matches(name, names, n=1)
+                if before is base and not close:
+                    continue  # a section that is read by code of one's own
                 hint = f" Is it to be {close[0]}?" if close else ""
-                problem = Errors.D156.format(paths=paths, section=section, name=name, hint=hint)
-                raise ValueError(problem)
+                setting = setting.format(name)
+                raise ValueError(Errors.D156.format(paths=paths, setting=setting, hint=hint))
 
 
 def read_config(path: Path, overrides: dict[str, Any] | None = None) -> Config:

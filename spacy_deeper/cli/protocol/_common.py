@@ -137,7 +137,7 @@ def _check_names(path: Path, config: "Config", overrides: Iterable[str]) -> None
             raise ValueError(Errors.D314.format(key=key, option=OWN[key]))
         section, name = key.split(".", 1)
         if section in known and name.partition(".")[0] not in known[section]:
-            problem = Errors.D156.format(paths=path, section=section, name=name, hint="")
+            problem = Errors.D156.format(paths=path, setting=f"[{section}] {name}", hint="")
             raise ValueError(problem)
 
 
