@@ -79,7 +79,9 @@ def _check_names(base: Config, config: Config, paths: str) -> None:
         "training": set(Language.default_config["training"]),
     }
     sections = {*Language.default_config, "pretraining"}
-    sections |= {name for name in config if f"${{{name}." in text}
+    # Code of one's own may read others, unless they look like one of these.
+    others = {name for name in config if not get_close_matches(name, sections, n=1)}
+    sections |= others | {name for name in config if f"${{{name}." in text}
     groups = [("[{}]", sections, base, config)]
     for section, names in known.items():
         found = base.get(section, {}), config.get(section, {})
@@ -88,8 +90,6 @@ def _check_names(base: Config, config: Config, paths: str) -> None:
         for name in after:
             if name not in names and name not in before:
                 close = get_close_matches(name, names, n=1)
-                if before is base and not close:
-                    continue  # a section that is read by code of one's own
                 hint = f" Is it to be {close[0]}?" if close else ""
                 setting = setting.format(name)
                 raise ValueError(Errors.D156.format(paths=paths, setting=setting, hint=hint))

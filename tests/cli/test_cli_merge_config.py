@@ -144,12 +144,7 @@ ORDERED = pytest.mark.skipif(
         (BASE, "[vars]\nwidht = 1", "D156", "[vars] widht"),
         (BASE, '[components.crf_nerr]\nfactory = "x"', "D156", "Is it to be crf_ner?"),
         (BASE, "[training]\nmax_epoch = 3", "D156", "Is it to be max_epochs?"),
-        (
-            BASE,
-            "[trainig]\nmax_epochs = 3",
-            "D156",
-            "[trainig]. Is it to be training?",
-        ),
+        (BASE, "[trainig]\nmax_epochs = 3", "D156", "[trainig]. Is it to be training?"),
         (BASE, "[componets.crf_ner]\nthreshold = 0.6", "D156", "Is it to be components?"),
         (BASE, "[nlp]\nbatchsize = 3", "D156", "[nlp] batchsize. Is it to be batch_size?"),
         (BASE, "[training]\nseed = ${vars.none}", "D152", "vars.none"),

@@ -158,12 +158,12 @@ class Int8BiRNN(Int8):
         self.register_buffer("bias", torch.stack(b_hh).detach()[:, None])
 
     @abstractmethod
-    def step(self, x: Tensor, h: Tensor, cell: Tensor, out: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the next states and cells.
+    def step(self, x: Tensor, h: Tensor, cell: Tensor, out: Tensor) -> Tensor:
+        """Write the next states to out, and return the next cells.
 
         x, h: (2, B, G H), what tokens and states before give to the gates; may be overwritten.
         cell: (2, B, H), the cells before; of a GRU the states.
-        out: (2, B, H), where the states are written.
+        out: (2, B, H).
         """
 
     def forward(self, packed: PackedSequence) -> tuple[PackedSequence, Any]:
@@ -180,9 +180,9 @@ class Int8BiRNN(Int8):
         for t, size in enumerate(sizes):
             q = torch.mul(h[:, :size], LIMIT).round_().to(torch.int8)
             from_h = torch.addcmul(self.bias, products(q, self.q_weight), self.scale)
-            h, new = self.step(x[t], from_h, cell[:, :size], after[t])
             cells.append(cell[:, size:])  # of the texts that ended before
-            cell = new
+            h = after[t]
+            cell = self.step(x[t], from_h, cell[:, :size], out=h)
         output = torch.cat([states[0], states[1][reverse]], dim=1)
         final_cells = torch.cat([cell, *reversed(cells)], dim=1)
         return packed._replace(data=output.to(packed.data.dtype)), self.final(
@@ -212,12 +212,11 @@ class Int8GRU(Int8BiRNN):
 
     gates = 3
 
-    def step(self, x: Tensor, h: Tensor, cell: Tensor, out: Tensor) -> tuple[Tensor, Tensor]:
+    def step(self, x: Tensor, h: Tensor, cell: Tensor, out: Tensor) -> Tensor:
         H = self.hidden_size
         r, z = h[..., : 2 * H].add_(x[..., : 2 * H]).sigmoid_().chunk(2, dim=2)
         n = tanh_(h[..., 2 * H :].mul_(r).add_(x[..., 2 * H :]))
-        torch.lerp(n, cell, z, out=out)
-        return out, out
+        return torch.lerp(n, cell, z, out=out)
 
 
 class Int8LSTM(Int8BiRNN):
@@ -225,11 +224,11 @@ class Int8LSTM(Int8BiRNN):
 
     gates = 4
 
-    def step(self, x: Tensor, h: Tensor, cell: Tensor, out: Tensor) -> tuple[Tensor, Tensor]:
+    def step(self, x: Tensor, h: Tensor, cell: Tensor, out: Tensor) -> Tensor:
         i, f, g, o = x.add_(h).chunk(4, dim=2)
         cell = f.sigmoid() * cell + i.sigmoid() * g.tanh()
         torch.mul(o.sigmoid(), cell.tanh(), out=out)
-        return out, cell
+        return cell
 
     def final(self, h: Tensor, cell: Tensor) -> Any:
         return h, cell
